@@ -1,0 +1,1 @@
+//! Questions about a mesh: problems, simulation, description, comparison.

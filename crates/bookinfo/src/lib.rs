@@ -1,0 +1,1 @@
+//! The sample application: productpage, details, reviews, ratings.

@@ -1,0 +1,1 @@
+//! Capture options, and the nftables or iptables rules that follow from them.

@@ -1,0 +1,1 @@
+//! Where resources come from and go to: a watched directory, memory.

@@ -1,0 +1,1 @@
+//! Ingest, snapshot, generate, serve: the mesh's brain.

@@ -1,0 +1,1 @@
+//! A pod and settings in, the patched pod out.

@@ -1,0 +1,1 @@
+//! One binary: command line, control plane, proxy, local mesh.

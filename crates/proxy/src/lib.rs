@@ -1,0 +1,1 @@
+//! Sidecar and gateway: the data path and its agent.

@@ -1,0 +1,1 @@
+//! Every kind a user writes: type, defaults, validation, manual.

@@ -1,0 +1,1 @@
+//! Metric catalogue, access log, status types and the admin endpoint.

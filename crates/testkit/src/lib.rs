@@ -1,0 +1,1 @@
+//! Certificates, clocks, fakes and installers of real peers for tests.

@@ -1,0 +1,1 @@
+//! The whole mesh and one node, turned into that node's xDS.
