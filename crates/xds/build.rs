@@ -62,7 +62,9 @@ fn proto_folder() -> Result<PathBuf, Box<dyn Error>> {
         .args(["metadata", "--format-version=1", "--locked"])
         .output()?;
     if !output.status.success() {
-        return Err(format!("`cargo metadata --locked` failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+        return Err(
+            format!("`cargo metadata --locked` failed: {}", String::from_utf8_lossy(&output.stderr)).into()
+        );
     }
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let manifest = metadata["packages"]
