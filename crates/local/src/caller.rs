@@ -56,7 +56,8 @@ impl Caller {
 fn maps(uid_map: &str, id: u32) -> bool {
     uid_map.lines().any(|line| {
         let mut numbers = line.split_whitespace().map(str::parse::<u64>);
-        let (Some(Ok(first)), Some(Ok(_)), Some(Ok(count))) = (numbers.next(), numbers.next(), numbers.next())
+        let (Some(Ok(first)), Some(Ok(_)), Some(Ok(count))) =
+            (numbers.next(), numbers.next(), numbers.next())
         else {
             return false;
         };

@@ -17,7 +17,7 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixDatagram;
 
 /// Descriptors that one message may carry.
 const MAX_DESCRIPTORS: usize = 64;
@@ -53,12 +53,12 @@ impl Channel {
 
     /// Sends a message with copies of `descriptors`.
     pub(crate) fn send<T: Serialize>(&self, message: &T, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        send(&self.socket, message, descriptors)
+        send(self.socket.as_fd(), message, descriptors)
     }
 
     /// Waits for a message; `None` when the other end is gone.
     pub(crate) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<Received<T>>> {
-        receive(&self.socket)
+        receive(self.socket.as_fd())
     }
 
     /// Whether the other end is gone.
@@ -71,7 +71,9 @@ impl Channel {
     /// The same end for a process that has other things to do meanwhile; needs a tokio runtime.
     pub(crate) fn into_async(self) -> io::Result<AsyncChannel> {
         rustix::io::ioctl_fionbio(&self.socket, true)?;
-        Ok(AsyncChannel { socket: AsyncFd::new(self.socket)? })
+        // tokio only waits for it; messages are sent and received by the functions below.
+        let socket = std::os::unix::net::UnixDatagram::from(self.socket);
+        Ok(AsyncChannel { socket: UnixDatagram::from_std(socket)? })
     }
 }
 
@@ -96,7 +98,7 @@ impl AsFd for Channel {
 /// One end of a channel, in a tokio runtime.
 #[derive(Debug)]
 pub(crate) struct AsyncChannel {
-    socket: AsyncFd<OwnedFd>,
+    socket: UnixDatagram,
 }
 
 impl AsyncChannel {
@@ -106,20 +108,16 @@ impl AsyncChannel {
         message: &T,
         descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
-        self.socket.async_io(Interest::WRITABLE, |socket| send(socket, message, descriptors)).await
+        self.socket.async_io(Interest::WRITABLE, || send(self.socket.as_fd(), message, descriptors)).await
     }
 
     /// Waits for a message; `None` when the other end is gone.
     pub(crate) async fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<Received<T>>> {
-        self.socket.async_io(Interest::READABLE, |socket| receive(socket)).await
+        self.socket.async_io(Interest::READABLE, || receive(self.socket.as_fd())).await
     }
 }
 
-fn send<T: Serialize>(
-    socket: &OwnedFd,
-    message: &T,
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<()> {
+fn send<T: Serialize>(socket: BorrowedFd<'_>, message: &T, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     if descriptors.len() >= MAX_DESCRIPTORS {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many descriptors for one message"));
     }
@@ -136,7 +134,7 @@ fn send<T: Serialize>(
 }
 
 fn send_packet(
-    socket: &OwnedFd,
+    socket: BorrowedFd<'_>,
     place: u8,
     body: &[u8],
     descriptors: &[BorrowedFd<'_>],
@@ -151,20 +149,16 @@ fn send_packet(
     Ok(())
 }
 
-fn receive<T: DeserializeOwned>(socket: &OwnedFd) -> io::Result<Option<Received<T>>> {
+fn receive<T: DeserializeOwned>(socket: BorrowedFd<'_>) -> io::Result<Option<Received<T>>> {
     let mut buffer = vec![0; MAX_INLINE + 1];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let packet = match recvmsg(
-        socket,
-        &mut [IoSliceMut::new(&mut buffer)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    ) {
-        Ok(packet) => packet,
-        Err(rustix::io::Errno::CONNRESET) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+    let packet =
+        match recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Ok(packet) => packet,
+            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
     let mut descriptors: Vec<OwnedFd> = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {

@@ -71,7 +71,8 @@ pub(crate) fn namespace_remedy(root: &Path, is_root: bool) -> String {
             .to_owned();
     }
     if setting("user/max_user_namespaces").is_some_and(|value| value == "0") && !is_root {
-        return "user namespaces are off: run as root, or `sudo sysctl user.max_user_namespaces=15000`".to_owned();
+        return "user namespaces are off: run as root, or `sudo sysctl user.max_user_namespaces=15000`"
+            .to_owned();
     }
     if is_root {
         return "root without CAP_SYS_ADMIN, or a seccomp profile: in a container, start it with \

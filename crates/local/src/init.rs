@@ -78,7 +78,9 @@ fn prepare_file_system(settings: &Settings) -> Result<(), Failure> {
 
 /// Puts the programs of the mesh where every user may enter.
 fn binaries(settings: &Settings) -> Result<(), Failure> {
-    std::fs::create_dir_all(place::BINARIES).step(format!("make `{}`", place::BINARIES))?;
+    for directory in [place::BINARIES, place::PODS, place::STAGE] {
+        std::fs::create_dir_all(directory).step(format!("make `{directory}`"))?;
+    }
     let own = Path::new(place::BINARIES).join(place::OWN_NAME);
     let found = std::fs::metadata(&settings.binary).ok().zip(std::fs::metadata("/proc/self/exe").ok());
     if found.is_some_and(|(by_path, running)| same_file(&by_path, &running)) {

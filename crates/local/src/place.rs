@@ -22,3 +22,9 @@ pub(crate) const SEARCH_PATH: &str =
 pub(crate) fn pod(uid: &str) -> PathBuf {
     PathBuf::from(PODS).join(uid)
 }
+
+/// A directory of the world in which a container prepares its mounts, in a mount namespace of its own.
+pub(crate) const STAGE: &str = "/run/lateen/stage";
+
+/// What is private to the world: the host never sees what is made below.
+pub(crate) const PRIVATE: &str = "/run";

@@ -40,14 +40,23 @@ pub(crate) fn descendants(of: u32) -> Vec<Process> {
     family.into_iter().filter_map(|number| processes.remove(&number)).collect()
 }
 
-/// The numbers in `/proc` of all processes in the network namespace of this inode.
+/// All processes in the network namespace of this inode, as this process numbers them.
 pub(crate) fn in_network_namespace(inode: u64) -> Vec<u32> {
     use std::os::unix::fs::MetadataExt;
+    // Where no fresh /proc could be mounted, it shows the numbers of an outer namespace first.
+    let level = std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| parse(&status))
+        .map_or(0, |own| own.numbers.len().saturating_sub(1));
     let inside = |number: &u32| {
         let path = Path::new("/proc").join(number.to_string()).join("ns/net");
         std::fs::metadata(path).is_ok_and(|metadata| metadata.ino() == inode)
     };
-    all().into_keys().filter(inside).collect()
+    all()
+        .into_iter()
+        .filter(|(number, _)| inside(number))
+        .filter_map(|(_, process)| process.numbers.get(level).copied())
+        .collect()
 }
 
 fn parse(status: &str) -> Option<Process> {

@@ -65,12 +65,22 @@ pub(crate) fn command(stage: Stage, label: &str, link: Channel) -> Command {
 /// The first steps of a part: its life is tied to its parent's, and its standard input becomes the channel it
 /// returns.
 pub(crate) fn enter(stage: Stage) -> io::Result<Channel> {
+    let link = take_link(stage)?;
+    tie_to_parent(&link)?;
+    Ok(link)
+}
+
+/// The first steps of a launcher that outlives the process that started it.
+pub(crate) fn enter_detached() -> io::Result<Channel> {
+    take_link(Stage::Launcher)
+}
+
+fn take_link(stage: Stage) -> io::Result<Channel> {
     // Only a name for `ps` and `top`.
     let _ = rustix::thread::set_name(&std::ffi::CString::new(format!("lateen-{}", stage.name()))?);
     let link = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
     let null = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
-    tie_to_parent(&link)?;
     Ok(link)
 }
 

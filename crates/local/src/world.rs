@@ -72,8 +72,9 @@ fn begin(link: &Channel, handover: &Handover) -> Result<(Child, Channel), Failur
     .step("make the world's namespaces")
     .map_err(|failure| failure.remedy(namespace_remedy(Path::new("/"), caller.is_root())))?;
     let (init_link, child_link) = Channel::pair().step("make the channel to process 1")?;
-    let init =
-        stage::command(Stage::Init, "lateen: init", child_link).spawn().step("start the world's process 1")?;
+    let init = stage::command(Stage::Init, "lateen: init", child_link)
+        .spawn()
+        .step("start the world's process 1")?;
     handover.send(&init_link).step("hand over to process 1")?;
     Ok((init, init_link))
 }
@@ -111,8 +112,7 @@ fn hold(link: &Channel, (mut init, _init_link): (Child, Channel)) -> ExitCode {
         // From here on the end of the launcher is seen by its end of the channel, which leaves time to tidy up:
         // process 1 is tied to this process, and ends with it.
         let _ = rustix::process::set_parent_process_death_signal(None);
-        let mut watched =
-            [PollFd::new(link, PollFlags::empty()), PollFd::new(&ended, PollFlags::IN)];
+        let mut watched = [PollFd::new(link, PollFlags::empty()), PollFd::new(&ended, PollFlags::IN)];
         while let Err(rustix::io::Errno::INTR) = poll(&mut watched, None) {}
         if !watched[0].revents().is_empty() {
             let _ = init.kill();

@@ -5,7 +5,12 @@ use super::*;
 #[test]
 fn the_setting_that_forbids_is_named() {
     let cases = [
-        ("kernel/apparmor_restrict_unprivileged_userns", "1", false, "apparmor_restrict_unprivileged_userns=0"),
+        (
+            "kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            false,
+            "apparmor_restrict_unprivileged_userns=0",
+        ),
         ("kernel/unprivileged_userns_clone", "0", false, "unprivileged_userns_clone=1"),
         ("user/max_user_namespaces", "0", false, "max_user_namespaces=15000"),
         ("user/max_user_namespaces", "100", false, "seccomp=unconfined"),

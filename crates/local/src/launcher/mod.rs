@@ -2,7 +2,7 @@
 
 mod answers;
 mod detached;
-mod sockets;
+pub(crate) mod sockets;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::net::SocketAddr;

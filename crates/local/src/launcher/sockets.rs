@@ -56,10 +56,7 @@ pub(crate) fn connect_unix(path: &Path, kind: Kind) -> io::Result<OwnedFd> {
 }
 
 /// An address of at most 107 bytes for any path: a long one is reached through its open directory.
-fn with_address<T>(
-    path: &Path,
-    operation: impl FnOnce(&SocketAddrUnix) -> io::Result<T>,
-) -> io::Result<T> {
+fn with_address<T>(path: &Path, operation: impl FnOnce(&SocketAddrUnix) -> io::Result<T>) -> io::Result<T> {
     if let Ok(address) = SocketAddrUnix::new(path) {
         return operation(&address);
     }

@@ -49,9 +49,9 @@ async fn carry(stream: TcpStream, host: Arc<HostClient>) {
 
 fn is_outside(destination: &SocketAddr) -> bool {
     match destination.ip() {
-        IpAddr::V4(address) => {
-            ![POD_RANGE, SERVICE_RANGE, LINK_RANGE, LOOPBACK_RANGE].iter().any(|range| range.contains(&address))
-        }
+        IpAddr::V4(address) => ![POD_RANGE, SERVICE_RANGE, LINK_RANGE, LOOPBACK_RANGE]
+            .iter()
+            .any(|range| range.contains(&address)),
         IpAddr::V6(_) => false,
     }
 }

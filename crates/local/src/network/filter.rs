@@ -22,7 +22,8 @@ pub(crate) enum Backend {
 /// Finds what is installed; `nft` first, for it needs no module for its matches and no lock file.
 pub(crate) async fn find() -> Result<Backend, Failure> {
     for (backend, program) in [(Backend::Nftables, "nft"), (Backend::Iptables, "iptables-restore")] {
-        let found = command(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        let found =
+            command(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
         if found.is_ok_and(|status| status.success()) {
             return Ok(backend);
         }

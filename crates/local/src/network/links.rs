@@ -45,14 +45,11 @@ pub(crate) async fn attach_pod(
     namespace: BorrowedFd<'_>,
 ) -> Result<(), Failure> {
     let name = format!("{LINK_PREFIX}{number}");
-    let peer = LinkMessageBuilder::<LinkUnspec>::new()
-        .name(POD_END)
-        .setns_by_fd(namespace.as_raw_fd())
-        .up()
-        .build();
-    let link = LinkVeth::new(&name, POD_END).set_info_data(InfoData::Veth(InfoVeth::Peer(peer))).up().build();
+    let peer =
+        LinkMessageBuilder::<LinkUnspec>::new().name(POD_END).setns_by_fd(namespace.as_raw_fd()).build();
+    let link = LinkVeth::new(&name, POD_END).set_info_data(InfoData::Veth(InfoVeth::Peer(peer))).build();
     handle.link().add(link).execute().await.step(format!("make the link `{name}` of pod {address}"))?;
-    let index = index_of(&name)?;
+    let index = bring_up(handle, &name).await?;
     add_address(handle, index, ROUTER_ADDRESS).await?;
     let route = RouteMessageBuilder::<Ipv4Addr>::new()
         .destination_prefix(address, 32)

@@ -51,7 +51,11 @@ fn names_lead_where_they_should() {
         ("reviews.default.svc.cluster.local.svc.cluster.local.", RecordType::A, "NXDomain "),
         ("reviews.", RecordType::A, "NXDomain "),
         ("db.default.svc.cluster.local.", RecordType::A, "NoError 10.96.0.1 10.96.0.2 10.96.0.3"),
-        ("same.default.svc.cluster.local.", RecordType::A, "NoError reviews.default.svc.cluster.local. 10.96.0.20"),
+        (
+            "same.default.svc.cluster.local.",
+            RecordType::A,
+            "NoError reviews.default.svc.cluster.local. 10.96.0.20",
+        ),
         ("outside.default.svc.cluster.local.", RecordType::CNAME, "NoError www.example.com."),
         ("outside.default.svc.cluster.local.", RecordType::A, "outside www.example.com. after 1"),
         ("round.default.svc.cluster.local.", RecordType::MX, "ServFail"),
@@ -83,7 +87,8 @@ fn the_order_of_addresses_goes_round() {
 fn what_the_host_finds_completes_the_answer() {
     let question = request("www.example.com.", RecordType::A);
     let Plan::Outside { answer, name } = plan(&table(), &question) else { panic!("not outside") };
-    let addresses = vec!["192.0.2.1".parse().expect("an address"), "2001:db8::1".parse().expect("an address")];
+    let addresses =
+        vec!["192.0.2.1".parse().expect("an address"), "2001:db8::1".parse().expect("an address")];
     let found = finish(answer.clone(), &name, Ok(addresses));
     assert_eq!(found.answers.len(), 1);
     let missing = finish(answer, &name, Err("no such host".to_owned()));

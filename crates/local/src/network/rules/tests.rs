@@ -69,8 +69,11 @@ fn iptables_takes_the_rules_and_takes_them_again() {
 #[test]
 fn every_endpoint_gets_the_same_share_by_iptables() {
     let text = iptables(&example());
-    let chances: Vec<&str> =
-        text.lines().filter(|line| line.contains("dport 9080")).map(|line| line.split("-j DNAT").next().unwrap_or("")).collect();
+    let chances: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("dport 9080"))
+        .map(|line| line.split("-j DNAT").next().unwrap_or(""))
+        .collect();
     assert_eq!(chances.len(), 3);
     assert!(chances[0].contains("0.3333333333") && chances[1].contains("0.5000000000"));
     assert!(!chances[2].contains("statistic"));
