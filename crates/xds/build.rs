@@ -49,6 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(["."])
         .bytes([".google.protobuf.Any"])
         .enable_type_names()
+        .type_name_domain(["."], "type.googleapis.com")
         .disable_comments(["."])
         .include_file("envoy.rs");
     for (message, rust) in EXTERN_TYPES {
