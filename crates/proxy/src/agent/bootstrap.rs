@@ -161,3 +161,6 @@ fn stats_config() -> Value {
         ]}},
     })
 }
+
+#[cfg(test)]
+mod tests;
