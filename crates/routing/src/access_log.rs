@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prost_types::Struct;
+use xds::any::is;
 use xds::envoy::config::accesslog::v3 as wire;
 use xds::envoy::config::accesslog::v3::access_log::ConfigType;
 use xds::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
@@ -13,7 +14,7 @@ use xds::envoy::extensions::access_loggers::file::v3 as file;
 use xds::envoy::extensions::access_loggers::stream::v3 as stream;
 
 use crate::invalid::{Invalid, Within};
-use crate::message::{decode, holds};
+use crate::message::decode;
 use crate::percent::Fraction;
 
 /// One access log of a listener, connection manager or TCP proxy.
@@ -111,16 +112,16 @@ impl AccessLog {
         let Some(ConfigType::TypedConfig(any)) = &log.config_type else {
             return Err(Invalid::new("typed_config", "is missing"));
         };
-        let (sink, format) = if holds::<file::FileAccessLog>(any) {
+        let (sink, format) = if is::<file::FileAccessLog>(any) {
             let config: file::FileAccessLog = decode(any)?;
             (file_sink(&config.path), file_format(config.access_log_format)?)
-        } else if holds::<stream::StdoutAccessLog>(any) {
+        } else if is::<stream::StdoutAccessLog>(any) {
             let config: stream::StdoutAccessLog = decode(any)?;
             let format = config
                 .access_log_format
                 .map(|stream::stdout_access_log::AccessLogFormat::LogFormat(format)| format);
             (Sink::Stdout, log_format(format)?)
-        } else if holds::<stream::StderrAccessLog>(any) {
+        } else if is::<stream::StderrAccessLog>(any) {
             let config: stream::StderrAccessLog = decode(any)?;
             let format = config
                 .access_log_format

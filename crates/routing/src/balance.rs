@@ -183,3 +183,6 @@ fn weight(endpoints: &Endpoints, number: u32, by_locality: bool) -> f64 {
         .sum::<f64>();
     f64::from(endpoint.locality_weight) * own / neighbours.max(1.0)
 }
+
+#[cfg(test)]
+mod tests;

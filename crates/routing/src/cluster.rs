@@ -8,6 +8,7 @@ use std::time::Duration;
 use prost::Name;
 use prost_types::Struct;
 use prost_types::value::Kind;
+use xds::any::message_name;
 use xds::envoy::config::cluster::v3 as wire;
 use xds::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy};
 use xds::envoy::config::core::v3::{BindConfig, TransportSocket, socket_option, transport_socket};
@@ -20,7 +21,7 @@ use crate::endpoint::Endpoints;
 use crate::filter_chain::Transport;
 use crate::invalid::{Invalid, Within};
 use crate::message::{decode, duration, positive};
-use crate::metadata::{self, Origin};
+use crate::metadata::{self, origin};
 
 /// A compiled cluster.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub struct Cluster {
     /// The name under which it is counted.
     pub stat_name: Arc<str>,
     /// The object that caused it.
-    pub origin: Option<Origin>,
+    pub origin: Option<xds::origin::Origin>,
     /// Where its endpoints come from.
     pub discovery: Discovery,
     /// How an endpoint is chosen.
@@ -211,7 +212,7 @@ impl Cluster {
             stat_name: if wire.alt_stat_name.is_empty() { &wire.name } else { &wire.alt_stat_name }
                 .as_str()
                 .into(),
-            origin: Origin::compile(wire.metadata.as_ref()),
+            origin: origin(wire.metadata.as_ref()),
             discovery: Discovery::compile(wire)?,
             policy: policy(wire)?,
             panic_threshold: panic_threshold(wire),
@@ -370,7 +371,7 @@ fn transport(socket: Option<&TransportSocket>) -> Result<Transport, Invalid> {
     match &socket.config_type {
         None if socket.name == "envoy.transport_sockets.raw_buffer" => Ok(Transport::Plain),
         Some(transport_socket::ConfigType::TypedConfig(any)) => {
-            let name = crate::message::type_name(any);
+            let name = message_name(&any.type_url);
             if name.ends_with(".RawBuffer") {
                 Ok(Transport::Plain)
             } else if name.ends_with(".UpstreamTlsContext") {

@@ -18,7 +18,6 @@ use crate::address_range::AddressRange;
 use crate::hcm::HttpConnectionManager;
 use crate::invalid::{Invalid, Within};
 use crate::istio::Stats;
-use crate::metadata::Origin;
 use crate::tcp_proxy::TcpProxy;
 
 /// What happens to the connections of one filter chain.
@@ -27,7 +26,7 @@ pub struct FilterChain {
     /// Its name, if it has one.
     pub name: Box<str>,
     /// The object that caused it.
-    pub origin: Option<Origin>,
+    pub origin: Option<xds::origin::Origin>,
     /// Whether connections are TLS that ends here.
     pub transport: Transport,
     /// What its last filter does.
@@ -308,3 +307,6 @@ fn find_sources<'a>(types: &'a SourceTypes, connection: &ConnectionInfo<'_>) -> 
         &types.any
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prost::{Message, Name};
+use xds::any::{is, message_name};
 use xds::envoy::config::route::v3::FilterConfig;
 use xds::envoy::extensions::filters::http::cors::v3::{Cors as CorsFilter, CorsPolicy};
 use xds::envoy::extensions::filters::http::fault::v3::HttpFault;
@@ -16,7 +17,6 @@ use crate::cors::Cors;
 use crate::fault::Fault;
 use crate::invalid::{Invalid, Within};
 use crate::istio::{self, Content, PeerMetadata, Stats};
-use crate::message::holds;
 
 /// The HTTP filters of a connection manager. Each is there at most once, and
 /// they act in the order of the fields: the order in which Istio puts them.
@@ -137,22 +137,22 @@ impl PerRoute {
     }
 
     fn add(&mut self, any: &Any) -> Result<(), Invalid> {
-        if holds::<FilterConfig>(any) {
+        if is::<FilterConfig>(any) {
             let wrapper: FilterConfig = crate::message::decode(any)?;
             return match wrapper.config {
-                Some(config) if wrapper.disabled && holds::<HttpFault>(&config) => {
+                Some(config) if wrapper.disabled && is::<HttpFault>(&config) => {
                     self.fault = Some(None);
                     Ok(())
                 }
-                Some(config) if !holds::<FilterConfig>(&config) => self.add(&config),
+                Some(config) if !is::<FilterConfig>(&config) => self.add(&config),
                 _ => Ok(()),
             };
         }
-        if holds::<HttpFault>(any) {
+        if is::<HttpFault>(any) {
             self.fault = Some(Some(Arc::new(Fault::compile(&crate::message::decode(any)?)?)));
-        } else if holds::<CorsPolicy>(any) {
+        } else if is::<CorsPolicy>(any) {
             self.cors = Some(Arc::new(Cors::compile_filter(&crate::message::decode(any)?)?));
-        } else if guards_access(crate::message::type_name(any)) {
+        } else if guards_access(message_name(&any.type_url)) {
             return Err(Invalid::new("type_url", "guards access and is not supported"));
         }
         Ok(())

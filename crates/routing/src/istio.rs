@@ -1,14 +1,16 @@
-//! The configuration of Istio's own filters. Istio publishes no crate with
-//! these messages: the structs here are written from their field numbers.
+//! The configuration of Istio's own filters.
 
 use std::time::Duration;
 
 use prost::Message;
 use prost_types::Struct;
+use xds::any::message_name;
 use xds::google::protobuf::Any;
+use xds::istio::stats::{PluginConfig, Reporter as WireReporter};
+use xds::istio::udpa::TypedStruct;
 
 use crate::invalid::Invalid;
-use crate::message::{duration, type_name};
+use crate::message::duration;
 use crate::metadata::{as_struct, field, flag, inner, list, text};
 
 /// Type names of Istio's filter configurations.
@@ -42,17 +44,9 @@ pub enum Content {
     Fields(Struct),
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct TypedStruct {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(message, optional, tag = "2")]
-    value: Option<Struct>,
-}
-
 /// Looks into `TypedStruct` wrappers of either package.
 pub fn unwrap(any: &Any) -> Result<Unwrapped, Invalid> {
-    let name = type_name(any);
+    let name = message_name(&any.type_url);
     if name != "udpa.type.v1.TypedStruct" && name != "xds.type.v3.TypedStruct" {
         return Ok(Unwrapped { type_name: name.to_owned(), content: Content::Message(any.value.clone()) });
     }
@@ -60,7 +54,7 @@ pub fn unwrap(any: &Any) -> Result<Unwrapped, Invalid> {
     let wrapper =
         TypedStruct::decode(any.value.clone()).map_err(|error| Invalid::new("typed_config", error))?;
     Ok(Unwrapped {
-        type_name: wrapper.type_url.rsplit('/').next().unwrap_or_default().to_owned(),
+        type_name: message_name(&wrapper.type_url).to_owned(),
         content: Content::Fields(wrapper.value.unwrap_or_default()),
     })
 }
@@ -91,28 +85,6 @@ pub struct Stats {
     pub removed_labels: Vec<(String, String)>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct PluginConfig {
-    #[prost(bool, tag = "6")]
-    disable_host_header_fallback: bool,
-    #[prost(message, optional, tag = "7")]
-    tcp_reporting_duration: Option<prost_types::Duration>,
-    #[prost(message, repeated, tag = "8")]
-    metrics: Vec<MetricConfig>,
-    #[prost(int32, tag = "10")]
-    reporter: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct MetricConfig {
-    #[prost(string, tag = "2")]
-    name: String,
-    #[prost(string, repeated, tag = "3")]
-    tags_to_remove: Vec<String>,
-    #[prost(bool, tag = "5")]
-    drop: bool,
-}
-
 impl Stats {
     /// Reads the configuration in either form.
     pub fn compile(content: &Content) -> Result<Stats, Invalid> {
@@ -130,7 +102,11 @@ impl Stats {
         Stats {
             disable_host_header_fallback: wire.disable_host_header_fallback,
             tcp_reporting_duration: wire.tcp_reporting_duration.as_ref().and_then(duration),
-            reporter: if wire.reporter == 1 { Reporter::ServerGateway } else { Reporter::Listener },
+            reporter: if wire.reporter() == WireReporter::ServerGateway {
+                Reporter::ServerGateway
+            } else {
+                Reporter::Listener
+            },
             dropped: wire
                 .metrics
                 .iter()

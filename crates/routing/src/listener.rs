@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Name;
+use xds::any::message_name;
 use xds::envoy::config::core::v3::TrafficDirection;
 use xds::envoy::config::listener::v3 as wire;
 use xds::envoy::config::listener::v3::filter::ConfigType;
@@ -24,7 +25,7 @@ use crate::http_filter::guards_access;
 use crate::invalid::{Invalid, Within};
 use crate::istio::{self, Stats};
 use crate::message::duration;
-use crate::metadata::Origin;
+use crate::metadata::origin;
 use crate::tcp_proxy::TcpProxy;
 
 /// A compiled listener.
@@ -33,7 +34,7 @@ pub struct Listener {
     /// Its name.
     pub name: Arc<str>,
     /// The object that caused it.
-    pub origin: Option<Origin>,
+    pub origin: Option<xds::origin::Origin>,
     /// Where it listens, or, without `bind_to_port`, which original
     /// destination is handed to it.
     pub addresses: Box<[SocketAddr]>,
@@ -196,7 +197,7 @@ impl Listener {
         let deprecated = wire.deprecated_v1.as_ref().and_then(|deprecated| deprecated.bind_to_port);
         Ok(Listener {
             name: wire.name.as_str().into(),
-            origin: Origin::compile(wire.metadata.as_ref()),
+            origin: origin(wire.metadata.as_ref()),
             addresses,
             bind_to_port: wire.bind_to_port.or(deprecated).unwrap_or(true),
             use_original_dst: wire.use_original_dst.unwrap_or(false),
@@ -227,7 +228,7 @@ impl Listener {
             _ => return Err(Invalid::new("typed_config", "is missing")),
         };
         let disabled = filter.filter_disabled.as_ref().map(|rule| Predicate::compile(rule, 0)).transpose()?;
-        let name = crate::message::type_name(any);
+        let name = message_name(&any.type_url);
         if name == OriginalDst::full_name() {
             self.original_dst = true;
         } else if name == TlsInspector::full_name() {
@@ -262,7 +263,7 @@ fn compile_chain(wire: &wire::FilterChain) -> Result<FilterChain, Invalid> {
     }
     let mut chain = FilterChain {
         name: wire.name.as_str().into(),
-        origin: Origin::compile(wire.metadata.as_ref()),
+        origin: origin(wire.metadata.as_ref()),
         transport: transport(wire)?,
         terminal: Terminal::Close,
         stats: None,
@@ -283,11 +284,11 @@ fn transport(wire: &wire::FilterChain) -> Result<Transport, Invalid> {
         None => Ok(Transport::Plain),
         Some(socket) => match &socket.config_type {
             None if socket.name == "envoy.transport_sockets.raw_buffer" => Ok(Transport::Plain),
-            Some(ConfigType::TypedConfig(any)) if crate::message::type_name(any).ends_with(".RawBuffer") => {
+            Some(ConfigType::TypedConfig(any)) if message_name(&any.type_url).ends_with(".RawBuffer") => {
                 Ok(Transport::Plain)
             }
             Some(ConfigType::TypedConfig(any))
-                if crate::message::type_name(any).ends_with(".DownstreamTlsContext") =>
+                if message_name(&any.type_url).ends_with(".DownstreamTlsContext") =>
             {
                 Ok(Transport::Tls)
             }

@@ -3,29 +3,17 @@
 use std::time::Duration;
 
 use prost::{Message, Name};
+use xds::any::UnpackError;
 use xds::google::protobuf::Any;
 
 use crate::invalid::Invalid;
 
-/// The message name at the end of a type URL.
-pub fn type_name(any: &Any) -> &str {
-    any.type_url.rsplit('/').next().unwrap_or_default()
-}
-
-/// Whether the `Any` says that it holds a `T`.
-pub fn holds<T: Name>(any: &Any) -> bool {
-    type_name(any) == T::full_name()
-}
-
 /// Decodes an `Any` that must hold a `T`.
 pub fn decode<T: Message + Default + Name>(any: &Any) -> Result<T, Invalid> {
-    if !holds::<T>(any) {
-        return Err(Invalid::new(
-            "typed_config",
-            format!("`{}` is not `{}`", type_name(any), T::full_name()),
-        ));
-    }
-    T::decode(any.value.clone()).map_err(|error| Invalid::new("typed_config", error))
+    xds::any::unpack(any).map_err(|error| match error {
+        UnpackError::Decode { source, .. } => Invalid::new("typed_config", source),
+        other => Invalid::new("typed_config", other),
+    })
 }
 
 /// A protobuf duration as a Rust one; a negative one is no duration.

@@ -1,42 +1,18 @@
 //! What resources say about themselves: the object that caused them, and
 //! Istio's notes.
 
-use std::sync::Arc;
-
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 use xds::envoy::config::core::v3::Metadata;
+use xds::origin::Origin;
 
-/// The user's object from which something was generated.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Origin {
-    /// The object, `VirtualService/default/reviews`.
-    pub object: Arc<str>,
-    /// The field path inside it, `http[1]`; empty for the whole object.
-    pub path: Arc<str>,
-}
-
-impl Origin {
-    /// Reads the origin that our control plane writes (`lateen`), else as
-    /// much as istiod says (`istio.config`).
-    pub fn compile(metadata: Option<&Metadata>) -> Option<Origin> {
-        let filters = &metadata?.filter_metadata;
-        if let Some(ours) = filters.get("lateen") {
-            return Some(Origin {
-                object: text(ours, "object")?.into(),
-                path: text(ours, "path").unwrap_or_default().into(),
-            });
-        }
-        let config = text(filters.get("istio")?, "config")?;
-        Some(Origin { object: config.into(), path: "".into() })
-    }
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&self.object)?;
-        if self.path.is_empty() { Ok(()) } else { write!(out, " {}", self.path) }
-    }
+/// The user's object from which something was generated: what our control
+/// plane writes, else as much as istiod says (`istio.config`).
+pub fn origin(metadata: Option<&Metadata>) -> Option<Origin> {
+    Origin::read(metadata).or_else(|| {
+        let config = text(metadata?.filter_metadata.get("istio")?, "config")?;
+        Some(Origin { object: config.to_owned(), path: String::new() })
+    })
 }
 
 /// A field of a struct.

@@ -139,3 +139,6 @@ pub fn port_start(authority: &str) -> Option<usize> {
     (!inside_brackets && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
         .then_some(colon)
 }
+
+#[cfg(test)]
+mod tests;

@@ -217,3 +217,6 @@ impl RetryPolicy {
         Duration::from_millis(random % millis)
     }
 }
+
+#[cfg(test)]
+mod tests;

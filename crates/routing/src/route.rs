@@ -15,7 +15,7 @@ use crate::header_mutation::HeaderMutations;
 use crate::http_filter::PerRoute;
 use crate::invalid::{Invalid, Within};
 use crate::message::{duration, positive};
-use crate::metadata::Origin;
+use crate::metadata::origin;
 use crate::percent::Fraction;
 use crate::redirect::Redirect;
 use crate::retry::RetryPolicy;
@@ -28,7 +28,7 @@ pub struct Route {
     /// Its name, if it has one.
     pub name: Box<str>,
     /// The object that caused it.
-    pub origin: Option<Origin>,
+    pub origin: Option<xds::origin::Origin>,
     /// Which requests it is for.
     pub matcher: RouteMatch,
     /// What happens to them.
@@ -205,7 +205,7 @@ impl Route {
         }
         Ok(Route {
             name: wire.name.as_str().into(),
-            origin: Origin::compile(wire.metadata.as_ref()),
+            origin: origin(wire.metadata.as_ref()),
             matcher: RouteMatch::compile(wire.r#match.as_ref())?,
             action,
             request_headers: HeaderMutations::compile(

@@ -12,7 +12,7 @@ use crate::header_mutation::HeaderMutations;
 use crate::headers::RequestHead;
 use crate::http_filter::PerRoute;
 use crate::invalid::{Invalid, Within};
-use crate::metadata::Origin;
+use crate::metadata::origin;
 use crate::redirect::port_start;
 use crate::retry::RetryPolicy;
 use crate::route::Route;
@@ -23,7 +23,7 @@ pub struct RouteTable {
     /// Its name.
     pub name: Arc<str>,
     /// The object that caused it.
-    pub origin: Option<Origin>,
+    pub origin: Option<xds::origin::Origin>,
     /// Its virtual hosts.
     pub virtual_hosts: Box<[VirtualHost]>,
     /// Changes of every request's headers.
@@ -46,7 +46,7 @@ pub struct VirtualHost {
     /// Its name.
     pub name: Box<str>,
     /// The object that caused it.
-    pub origin: Option<Origin>,
+    pub origin: Option<xds::origin::Origin>,
     /// The host names it is for.
     pub domains: Box<[Box<str>]>,
     /// Its routes, the first that matches is taken.
@@ -110,7 +110,7 @@ impl RouteTable {
         let hosts = HostIndex::compile(&virtual_hosts)?;
         Ok(RouteTable {
             name: wire.name.as_str().into(),
-            origin: Origin::compile(wire.metadata.as_ref()),
+            origin: origin(wire.metadata.as_ref()),
             virtual_hosts,
             request_headers: HeaderMutations::compile(
                 "request_headers",
@@ -162,7 +162,7 @@ impl VirtualHost {
         }
         Ok(VirtualHost {
             name: wire.name.as_str().into(),
-            origin: Origin::compile(wire.metadata.as_ref()),
+            origin: origin(wire.metadata.as_ref()),
             domains: wire.domains.iter().map(|domain| domain.as_str().into()).collect(),
             routes: wire
                 .routes
