@@ -39,6 +39,7 @@ impl Parsed {
 pub fn parse(file: &str, text: &str, default_namespace: &str) -> Parsed {
     let mut reader = Reader::new(file, default_namespace);
     for document in yaml::read(text) {
+        reader.refusing = document.is_refused();
         for fault in document.faults {
             reader.problem(fault.code, fault.position, fault.message, fault.help);
         }
@@ -61,6 +62,8 @@ struct Reader<'a> {
     file: Arc<str>,
     default_namespace: &'a str,
     drafts: Vec<Draft>,
+    /// The text of the document has an error: its objects are checked but not taken.
+    refusing: bool,
     /// Names of fields, shared by the sources of all objects of the file.
     names: Names,
     /// Line of every object so far, refused or not.
@@ -83,6 +86,7 @@ impl<'a> Reader<'a> {
             file: file.into(),
             default_namespace,
             drafts: Vec::new(),
+            refusing: false,
             names: Names::default(),
             lines: HashMap::new(),
             problems: Vec::new(),
@@ -174,7 +178,8 @@ impl<'a> Reader<'a> {
             |path: &Path| broken.iter().any(|broken| broken.contains(path) || path.contains(broken));
         findings.extend(checked.into_iter().filter(|finding| !follows(&finding.path)));
 
-        let refused = findings.iter().any(|finding| finding.code.severity() == crate::Severity::Error);
+        let refused =
+            self.refusing || findings.iter().any(|finding| finding.code.severity() == crate::Severity::Error);
         self.tell(&key, &outline, findings);
         if meta.name.is_empty() || self.is_written_twice(&key, at) || refused {
             return;
@@ -269,8 +274,9 @@ struct Head {
 #[serde(default, bound = "T: Deserialize<'de> + Default")]
 struct Body<T> {
     spec: T,
-    #[expect(dead_code, reason = "known, so that it is not reported, and written by the control plane only")]
-    status: IgnoredAny,
+    /// Written by control planes; known, so that it is not reported.
+    #[serde(rename = "status")]
+    _status: IgnoredAny,
 }
 
 /// Members that are not a part of the content.

@@ -122,11 +122,20 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// A value where a map with these fields belongs. With one field only, what was meant is clear.
+    /// A value where a map with these fields belongs. With few fields, the first is what was meant.
     fn not_a_map(&self, fields: &[&str]) -> DecodeError {
         let error = self.wrong_type("a map");
-        match (fields, written(&self.node.value)) {
-            ([field], Some(text)) => error.with_help(format!("write `{}: {{{field}: {text}}}`", self.name())),
+        match (fields, written(&self.node.value), self.name()) {
+            ([field], Some(text), name) if !name.is_empty() => {
+                error.with_help(format!("write `{name}: {{{field}: {text}}}`"))
+            }
+            ([field, others @ ..], Some(text), name) if others.len() < 4 && !name.is_empty() => error
+                .with_help(format!(
+                    "write `{name}: {{{field}: {text}}}`; there is also {}",
+                    quote_all(others)
+                )),
+            ([], ..) => error,
+            _ if fields.len() <= 12 => error.with_help(format!("its fields are {}", quote_all(fields))),
             _ => error,
         }
     }
