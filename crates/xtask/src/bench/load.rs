@@ -42,7 +42,7 @@ struct Connection {
 /// Runs the plan.
 pub(crate) fn run(plan: &Plan) -> Result<Figures> {
     let request = request(&plan.host);
-    let mut poll = Poll::new()?;
+    let poll = Poll::new()?;
     let mut connections = Vec::with_capacity(plan.connections);
     for token in 0..plan.connections {
         let stream = connect(plan.address)?;

@@ -63,5 +63,6 @@ fn serve(connection: &mut Connection, answer: &[u8]) -> bool {
 
 fn answer() -> Vec<u8> {
     let body = "x".repeat(1024);
-    format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
 }
