@@ -3,6 +3,7 @@
 //! Text comes in, [`Object`]s and [`Problem`]s come out; nothing here reads a file, a clock or a network.
 
 pub mod config_map;
+mod decode;
 pub mod deployment;
 pub mod destination_rule;
 pub mod field;
@@ -11,6 +12,7 @@ mod kind;
 pub mod metadata;
 pub mod namespace;
 mod object;
+mod parse;
 pub mod path;
 pub mod pod;
 mod problem;
@@ -20,10 +22,13 @@ pub mod service_account;
 pub mod service_entry;
 pub mod sidecar;
 mod source;
+mod validate;
 pub mod virtual_service;
+pub mod yaml;
 
 pub use kind::Kind;
 pub use metadata::ObjectMeta;
 pub use object::{Object, ObjectKey, Spec};
+pub use parse::{Parsed, parse, parse_json};
 pub use problem::{Code, Problem, Severity};
 pub use source::{Position, Source};

@@ -71,6 +71,68 @@ impl Path {
     }
 }
 
+/// The way to a place while it is walked: a step and, by reference, the steps before it. It costs nothing until
+/// somebody asks for the [`Path`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trail<'a> {
+    pub(crate) above: Option<&'a Trail<'a>>,
+    pub(crate) step: StepRef<'a>,
+    /// The fields that the type at this place has, where that matters.
+    pub(crate) fields: &'static [&'static str],
+}
+
+/// A step that borrows its key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum StepRef<'a> {
+    Top,
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> Trail<'a> {
+    /// The top of an object.
+    pub(crate) fn top() -> Self {
+        Self { above: None, step: StepRef::Top, fields: &[] }
+    }
+
+    /// The way to a field or key below.
+    pub(crate) fn key(&'a self, key: &'a str) -> Self {
+        Self { above: Some(self), step: StepRef::Key(key), fields: &[] }
+    }
+
+    /// The way to an element below.
+    pub(crate) fn index(&'a self, index: usize) -> Self {
+        Self { above: Some(self), step: StepRef::Index(index), fields: &[] }
+    }
+
+    pub(crate) fn path(&self) -> Path {
+        let mut steps = Vec::new();
+        let mut at = Some(self);
+        while let Some(trail) = at {
+            match trail.step {
+                StepRef::Top => {}
+                StepRef::Key(key) => steps.push(Step::Key(key.to_owned())),
+                StepRef::Index(index) => steps.push(Step::Index(index)),
+            }
+            at = trail.above;
+        }
+        steps.reverse();
+        steps.into()
+    }
+
+    /// The nearest place further up whose type has a field of this name.
+    pub(crate) fn owner_above(&self, field: &str) -> Option<Path> {
+        let mut at = self.above;
+        while let Some(trail) = at {
+            if trail.fields.contains(&field) {
+                return Some(trail.path());
+            }
+            at = trail.above;
+        }
+        None
+    }
+}
+
 impl From<Vec<Step>> for Path {
     fn from(steps: Vec<Step>) -> Self {
         Self(steps)

@@ -14,6 +14,9 @@ pub struct Position {
     pub column: u32,
 }
 
+/// The beginning of a text.
+pub(crate) const START: Position = Position { line: 1, column: 1 };
+
 /// The file of an object and the position of every field in it.
 ///
 /// Positions are kept as 16 bytes per field; names of fields are shared by all objects of a file.
@@ -44,7 +47,7 @@ enum Label {
 impl Source {
     /// A place without lines, for objects that no file holds. Every position in it is 1:1.
     pub fn without_lines(file: &str) -> Self {
-        let root = Entry { label: Label::Root, end: 1, position: Position { line: 1, column: 1 } };
+        let root = Entry { label: Label::Root, end: 1, position: START };
         Self { file: file.into(), names: Arc::new([]), outline: Arc::new([root]) }
     }
 
@@ -56,6 +59,18 @@ impl Source {
 
     /// The position of a field, as [`Source::line_of`] finds it.
     pub fn position_of(&self, path: &Path) -> Position {
+        View { names: &self.names, outline: &self.outline }.position_of(path)
+    }
+}
+
+/// Entries and the names that their labels stand for.
+struct View<'a> {
+    names: &'a [Box<str>],
+    outline: &'a [Entry],
+}
+
+impl View<'_> {
+    fn position_of(&self, path: &Path) -> Position {
         let steps = path.steps();
         let mut at = 0;
         if let Some(first) = steps.first()
@@ -71,11 +86,11 @@ impl Source {
                 None => break,
             }
         }
-        self.outline[at].position
+        self.outline.get(at).map_or(START, |entry| entry.position)
     }
 
     fn child(&self, parent: usize, step: &Step) -> Option<usize> {
-        let end = self.outline[parent].end as usize;
+        let end = self.outline.get(parent)?.end as usize;
         let mut at = parent + 1;
         while at < end {
             if self.is_labelled(self.outline[at].label, step) {
@@ -140,6 +155,11 @@ impl Outline {
     /// Ends the node that [`Outline::open`] returned.
     pub(crate) fn close(&mut self, node: usize) {
         self.entries[node].end = to_u32(self.entries.len());
+    }
+
+    /// The position of a field, as [`Source::position_of`] finds it later.
+    pub(crate) fn position_of(&self, names: &Names, path: &Path) -> Position {
+        View { names: &names.names, outline: &self.entries }.position_of(path)
     }
 
     /// Makes the source of the object. An outline without nodes gives one without lines.

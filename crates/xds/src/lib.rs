@@ -25,6 +25,8 @@ pub mod any;
 pub mod istio;
 pub mod json;
 pub mod origin;
+pub mod resource;
+pub mod subscription;
 pub mod type_url;
 
 mod generated {

@@ -14,8 +14,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// Reads `1.5s`, `100ms`, `1h30m`.
 pub(crate) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(from)?;
-    parse_duration(&text).map(Some).map_err(D::Error::custom)
+    from.deserialize_any(duration::DurationVisitor).map(Some)
 }
 
 #[derive(Deserialize)]
