@@ -25,7 +25,9 @@ pub struct Apply {
 
 /// Takes objects out of the running mesh.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  lateen delete -f @virtual-service-all-v1\n  lateen delete virtualservice reviews")]
+#[command(
+    after_help = "Examples:\n  lateen delete -f @virtual-service-all-v1\n  lateen delete virtualservice reviews"
+)]
 pub struct Delete {
     /// A file, a folder, a bundled sample (`@NAME`), or `-` for standard input.
     #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|@SAMPLE|-", conflicts_with = "kind")]
@@ -117,14 +119,26 @@ fn say_applied(applied: &Applied) {
         applied.milliseconds
     );
     for missing in &delivery.missing {
-        anstream::eprintln!("{}not held{} by {}: {}", style::WARNING, style::RESET, missing.proxy, missing.why);
+        anstream::eprintln!(
+            "{}not held{} by {}: {}",
+            style::WARNING,
+            style::RESET,
+            missing.proxy,
+            missing.why
+        );
     }
 }
 
 /// One problem as a compiler would tell it.
 pub fn say_problem(problem: &ProblemView) {
     let (style, word) = if problem.is_error { (style::ERROR, "error") } else { (style::WARNING, "warning") };
-    anstream::eprintln!("{}: {style}{word}{}[{}]: {}", problem.at, style::RESET, problem.code, problem.message);
+    anstream::eprintln!(
+        "{}: {style}{word}{}[{}]: {}",
+        problem.at,
+        style::RESET,
+        problem.code,
+        problem.message
+    );
     if !problem.help.is_empty() {
         anstream::eprintln!("  {}help{}: {}", style::DIM, style::RESET, problem.help);
     }
