@@ -124,3 +124,36 @@ pub struct ErrorReply {
     /// A sentence.
     pub error: String,
 }
+
+/// `POST /v1/explain`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExplainRequest {
+    /// `GET`.
+    pub method: String,
+    /// `http://reviews:9080/`.
+    pub url: String,
+    /// Pod, Deployment or `svc/x` that sends it.
+    pub from: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// `NAME: VALUE`.
+    pub headers: Vec<String>,
+    /// Objects to put in first, without applying them.
+    pub sources: Vec<SourceText>,
+}
+
+/// The answer: whose proxy was asked, and what it would do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainReply {
+    /// The pod.
+    pub pod: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Whether the pod has a proxy at all.
+    pub has_proxy: bool,
+    /// What the proxy would do.
+    pub explanation: analysis::explain::Explanation,
+    /// Problems of the objects that were put in.
+    pub problems: Vec<ProblemView>,
+}
