@@ -2,9 +2,11 @@
 
 mod duration;
 mod int_or_string;
+mod protocol;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use int_or_string::IntOrString;
+pub use protocol::Protocol;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
