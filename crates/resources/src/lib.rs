@@ -2,6 +2,8 @@
 //!
 //! Text comes in, [`Object`]s and [`Problem`]s come out; nothing here reads a file, a clock or a network.
 
+#[cfg(test)]
+mod cases;
 pub mod config_map;
 mod decode;
 pub mod deployment;

@@ -73,3 +73,6 @@ pub(crate) fn base64_map<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<
     let map = BTreeMap::<String, Base64>::deserialize(from)?;
     Ok(map.into_iter().map(|(key, bytes)| (key, bytes.0.unwrap_or_default())).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,9 @@ use crate::path::Trail;
 use crate::problem::Code;
 use crate::validate::Checker;
 
+/// Containers that injection completes: what a pod says of them is only what differs.
+const INJECTED: [&str; 3] = ["istio-proxy", "istio-init", "istio-validation"];
+
 /// Checks a pod.
 pub(crate) fn validate(content: &PodSpec, at: &Trail<'_>, check: &mut Checker<'_>) {
     let volumes = volumes(content, &at.key("volumes"), check);
@@ -61,7 +64,7 @@ fn validate_container(
             .note(&name_at, Code::InvalidName, message)
             .help("at most 63 lower-case letters, digits and `-`");
     }
-    if container.image.is_empty() {
+    if container.image.is_empty() && !INJECTED.contains(&container.name.as_str()) {
         check.required(&at.key("image"));
     }
     ports(container, &at.key("ports"), check);
@@ -136,7 +139,7 @@ fn mounts(mounts: &[VolumeMount], volumes: &BTreeSet<&str>, at: &Trail<'_>, chec
         if mount.name.is_empty() {
             check.required(&at.key("name"));
         } else if !volumes.contains(mount.name.as_str()) {
-            let message = format!("the pod has no volume `{}`", mount.name);
+            let message = format!("the pod has no volume `{}`, unless injection adds it", mount.name);
             check.note(&at.key("name"), Code::UnknownVolume, message).help("add it to `volumes` of the pod");
         }
     }

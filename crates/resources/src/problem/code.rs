@@ -65,7 +65,7 @@ codes! {
     UnknownKind = "LT0202", Error, "The kind is not one that a mesh reads.";
     UnknownApiVersion = "LT0203", Error, "The kind is known, but not under this apiVersion.";
     InvalidName = "LT0204", Error, "A name or namespace is missing or not a valid one.";
-    DuplicateObject = "LT0205", Error, "The same object is written twice.";
+    DuplicateObject = "LT0205", Warning, "The same object is written twice; the last one counts.";
     InvalidLabel = "LT0206", Error, "A label is not a valid one.";
     IgnoredNamespace = "LT0207", Warning, "A kind that has no namespace is given one.";
     ReservedAnnotation = "LT0208", Error, "An annotation is reserved for the control plane.";
@@ -179,7 +179,7 @@ codes! {
     EgressProxy = "LT1406", Error, "An egress proxy is set where unknown traffic is not allowed.";
     // Kubernetes' kinds.
     SelectorMismatch = "LT2001", Error, "A Deployment does not select its own pods.";
-    UnknownVolume = "LT2002", Error, "A container mounts a volume that its pod does not have.";
+    UnknownVolume = "LT2002", Warning, "A container mounts a volume that its pod does not have.";
     // Several objects.
     Deprecated = "IST0002", Warning, "A field is deprecated.";
     ReferencedResourceNotFound = "IST0101", Warning, "An object refers to something that does not exist.";

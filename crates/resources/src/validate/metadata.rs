@@ -47,7 +47,7 @@ fn name(check: &mut Checker<'_>, at: &Trail<'_>) {
             "at most 63 lower-case letters, digits and `-`, the first a letter, the last a letter or digit",
         ),
         _ => (
-            meta.name.len() <= 253 && meta.name.split('.').all(is_lower_label),
+            meta.name.len() <= 253 && meta.name.split('.').all(is_lower_word),
             "lower-case letters, digits, `-` and `.`, the first and last a letter or digit",
         ),
     };
@@ -59,5 +59,11 @@ fn name(check: &mut Checker<'_>, at: &Trail<'_>) {
 
 /// Kubernetes takes no capitals in names.
 fn is_lower_label(text: &str) -> bool {
-    host::is_label(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+    host::is_label(text) && is_lower_word(text)
+}
+
+/// A part of a name, however long.
+fn is_lower_word(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.bytes().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
 }

@@ -10,7 +10,7 @@ use super::Checker;
 use crate::decode;
 use crate::field::{Protocol, format_duration};
 use crate::host;
-use crate::path::Trail;
+use crate::path::{StepRef, Trail};
 use crate::problem::Code;
 
 /// Longest regular expression that is accepted, in bytes.
@@ -22,7 +22,7 @@ impl Checker<'_> {
     /// A port from 1 to 65535.
     pub(crate) fn port(&mut self, at: &Trail<'_>, port: u16) {
         if port == 0 {
-            self.note(at, Code::InvalidPort, "a port is a number from 1 to 65535, but this is 0");
+            self.note(at, Code::InvalidPort, "a port is a number from 1 to 65535, but this is 0 or missing");
         }
     }
 
@@ -77,7 +77,9 @@ impl Checker<'_> {
         result: Result<(), host::HostError>,
     ) -> bool {
         let Err(error) = result else { return true };
-        if name.is_empty() {
+        if name.is_empty() && matches!(at.step, StepRef::Index(_)) {
+            self.note(at, Code::InvalidHost, "the host is empty");
+        } else if name.is_empty() {
             self.required(at);
         } else {
             let found = self.note(at, Code::InvalidHost, format!("the host `{name}` {error}"));

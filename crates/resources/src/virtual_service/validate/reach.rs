@@ -1,5 +1,7 @@
 //! Rules and matches that nothing can reach, because an earlier one takes everything that they match.
 
+use std::collections::BTreeMap;
+
 use crate::path::Trail;
 use crate::problem::Code;
 use crate::validate::Checker;
@@ -10,76 +12,85 @@ const MAX_COMPARED: usize = 500;
 
 /// Checks all rules of a VirtualService.
 pub(super) fn validate(content: &VirtualService, at: &Trail<'_>, check: &mut Checker<'_>) {
-    let http: Vec<Vec<HttpMatchRequest>> =
-        content.http.iter().map(|rule| rule.matches.iter().map(without_names).collect()).collect();
-    rules(&http, covers_http, &at.key("http"), check);
-    let tls: Vec<_> = content.tls.iter().map(|rule| rule.matches.clone()).collect();
-    rules(&tls, PartialEq::eq, &at.key("tls"), check);
-    let tcp: Vec<_> = content.tcp.iter().map(|rule| rule.matches.clone()).collect();
-    rules(&tcp, PartialEq::eq, &at.key("tcp"), check);
+    let http: Vec<&[HttpMatchRequest]> = content.http.iter().map(|rule| rule.matches.as_slice()).collect();
+    rules("http", &http, covers, at, check);
+    let tls: Vec<_> = content.tls.iter().map(|rule| rule.matches.as_slice()).collect();
+    rules("tls", &tls, PartialEq::eq, at, check);
+    let tcp: Vec<_> = content.tcp.iter().map(|rule| rule.matches.as_slice()).collect();
+    rules("tcp", &tcp, PartialEq::eq, at, check);
 }
 
 /// Compares each match with all earlier ones.
-fn rules<M>(rules: &[Vec<M>], covers: fn(&M, &M) -> bool, at: &Trail<'_>, check: &mut Checker<'_>) {
-    let mut catch_all = None;
+fn rules<M>(
+    field: &str,
+    rules: &[&[M]],
+    covers: fn(&M, &M) -> bool,
+    at: &Trail<'_>,
+    check: &mut Checker<'_>,
+) {
+    let field_at = at.key(field);
     let mut earlier: Vec<(usize, &M)> = Vec::new();
     for (index, matches) in rules.iter().enumerate() {
-        if let Some(first) = catch_all {
+        let at = field_at.index(index);
+        if let Some(first) = rules[..index].iter().position(|matches| matches.is_empty()) {
             let message =
-                format!("this rule is never used: rule {first} above has no `match` and takes everything");
-            check
-                .note(&at.index(index), Code::UnreachableRule, message)
-                .help("move the rule without `match` to the end");
+                format!("this rule is never used: `{field}[{first}]` has no `match` and takes everything");
+            check.note(&at, Code::UnreachableRule, message).help("move the rule without `match` to the end");
             continue;
         }
-        let covered: Vec<Option<usize>> = matches
-            .iter()
-            .map(|matched| earlier.iter().find(|(_, wide)| covers(wide, matched)).map(|(rule, _)| *rule))
-            .collect();
-        tell(index, &covered, at, check);
-        if matches.is_empty() {
-            catch_all = Some(index);
-        }
+        let takes = |narrow: &M| earlier.iter().find(|(_, wide)| covers(wide, narrow)).map(|(rule, _)| *rule);
+        let covered: Vec<Option<usize>> = matches.iter().map(takes).collect();
+        tell(field, &covered, &at, check);
         if earlier.len() < MAX_COMPARED {
             earlier.extend(matches.iter().map(|matched| (index, matched)));
         }
     }
 }
 
-fn tell(index: usize, covered: &[Option<usize>], at: &Trail<'_>, check: &mut Checker<'_>) {
-    let at = at.index(index);
-    if !covered.is_empty() && covered.iter().all(Option::is_some) {
-        let rules: Vec<String> = covered.iter().flatten().map(ToString::to_string).collect();
-        let message =
-            format!("this rule is never used: all it matches is taken by rule {} above", rules.join(", "));
-        check.note(&at, Code::UnreachableRule, message).help("move it up, or remove it");
+/// `covered` says of each match of a rule which earlier rule takes all of it.
+fn tell(field: &str, covered: &[Option<usize>], at: &Trail<'_>, check: &mut Checker<'_>) {
+    const HELP: &str = "move it up, or remove it";
+    let names = |rules: &[usize]| {
+        rules.iter().map(|rule| format!("`{field}[{rule}]`")).collect::<Vec<_>>().join(", ")
+    };
+    let by: Vec<usize> = covered.iter().copied().flatten().collect();
+    if !covered.is_empty() && by.len() == covered.len() {
+        let message = format!("this rule is never used: all that it matches is taken by {}", names(&by));
+        check.note(at, Code::UnreachableRule, message).help(HELP);
         return;
     }
     let match_at = at.key("match");
     for (position, rule) in covered.iter().enumerate() {
         if let Some(rule) = rule {
-            let message = format!("this match is never used: all it matches is taken by rule {rule} above");
-            check
-                .note(&match_at.index(position), Code::IneffectiveMatch, message)
-                .help("move it up, or remove it");
+            let message =
+                format!("this match is never used: all that it matches is taken by {}", names(&[*rule]));
+            check.note(&match_at.index(position), Code::IneffectiveMatch, message).help(HELP);
         }
     }
 }
 
-/// Names change nothing in what is matched.
-fn without_names(matched: &HttpMatchRequest) -> HttpMatchRequest {
-    HttpMatchRequest { name: String::new(), stat_prefix: String::new(), ..matched.clone() }
+/// Whether every request that `narrow` matches is matched by `wide`: each condition of `wide` is one of `narrow` too,
+/// but for the path, which may be wider. Other relations, such as between expressions, are not recognised.
+fn covers(wide: &HttpMatchRequest, narrow: &HttpMatchRequest) -> bool {
+    covers_uri(wide, narrow)
+        && covers_option(&wide.scheme, &narrow.scheme)
+        && covers_option(&wide.method, &narrow.method)
+        && covers_option(&wide.authority, &narrow.authority)
+        && covers_option(&wide.port, &narrow.port)
+        && covers_map(&wide.headers, &narrow.headers)
+        && covers_map(&wide.without_headers, &narrow.without_headers)
+        && covers_map(&wide.query_params, &narrow.query_params)
+        && covers_map(&wide.source_labels, &narrow.source_labels)
+        && (wide.source_namespace.is_empty() || wide.source_namespace == narrow.source_namespace)
+        && wide.gateways == narrow.gateways
 }
 
-/// Whether every request that `narrow` matches is matched by `wide`: all conditions are equal, but the path may be
-/// wider. Other relations are not recognised.
-fn covers_http(wide: &HttpMatchRequest, narrow: &HttpMatchRequest) -> bool {
-    if !covers_uri(wide, narrow) {
-        return false;
-    }
-    let aligned =
-        HttpMatchRequest { uri: wide.uri.clone(), ignore_uri_case: wide.ignore_uri_case, ..narrow.clone() };
-    aligned == *wide
+fn covers_option<T: PartialEq>(wide: &Option<T>, narrow: &Option<T>) -> bool {
+    wide.is_none() || wide == narrow
+}
+
+fn covers_map<T: PartialEq>(wide: &BTreeMap<String, T>, narrow: &BTreeMap<String, T>) -> bool {
+    wide.iter().all(|(name, condition)| narrow.get(name) == Some(condition))
 }
 
 fn covers_uri(wide: &HttpMatchRequest, narrow: &HttpMatchRequest) -> bool {
