@@ -9,6 +9,7 @@ mod decode;
 pub mod deployment;
 pub mod destination_rule;
 pub mod field;
+pub mod fuzz;
 pub mod gateway;
 pub mod host;
 mod kind;

@@ -13,7 +13,12 @@ use crate::source::Position;
 pub(super) fn explain(error: &ScanError, text: &str) -> Fault {
     let layout = Layout::new(text);
     let marker = error.marker();
-    let place = Place { layout: &layout, line: marker.line().max(1), column: marker.col() + 1 };
+    let mut place = Place { layout: &layout, line: marker.line().max(1), column: marker.col() + 1 };
+    if layout.line(place.line).trim().is_empty() {
+        // The error shows at the end of the text; what is wrong stands above.
+        place.line = layout.last_with_content(place.line);
+        place.column = layout.level(place.line).indent + 1;
+    }
     use ErrorKind as Kind;
     if let Some(column) = layout.line(place.line).find("{{") {
         return place.at(place.line, column + 1).say(

@@ -125,22 +125,44 @@ fn has_sni(content: &VirtualService) -> bool {
 }
 
 fn overlapping_hosts(hosts: &[String], at: &Trail<'_>, check: &mut Checker<'_>) {
-    let mut seen: BTreeSet<&str> = BTreeSet::new();
-    let mut wildcards: Vec<&str> = Vec::new();
+    let mut seen = SeenHosts::default();
     for (index, name) in hosts.iter().enumerate() {
-        let earlier = if host::is_wildcard(name) {
-            seen.iter().copied().find(|earlier| host::overlap(earlier, name))
-        } else {
-            let equal = seen.get(name.as_str()).copied();
-            equal.or_else(|| wildcards.iter().copied().find(|wildcard| host::covers(wildcard, name)))
-        };
-        if let Some(earlier) = earlier {
+        if let Some(earlier) = seen.overlapping(name) {
             let message = format!("the hosts `{earlier}` and `{name}` overlap");
             check.note(&at.index(index), Code::OverlappingHosts, message).help("keep the wider one");
-        } else if host::is_wildcard(name) {
-            wildcards.push(name);
         }
-        seen.insert(name);
+        seen.add(name);
+    }
+}
+
+/// Hosts so far, kept backwards: a wildcard covers the names that begin, backwards, with what follows its `*`.
+#[derive(Default)]
+struct SeenHosts {
+    backwards: BTreeSet<String>,
+    wildcards: BTreeSet<String>,
+}
+
+impl SeenHosts {
+    fn add(&mut self, name: &str) {
+        if host::is_wildcard(name) {
+            self.wildcards.insert(name[1..].to_owned());
+        }
+        self.backwards.insert(name.chars().rev().collect());
+    }
+
+    /// A host so far that has names in common with this one.
+    fn overlapping(&self, name: &str) -> Option<String> {
+        let ends = name.char_indices().map(|(at, _)| &name[at..]).chain([""]);
+        if let Some(end) = ends
+            .into_iter()
+            .find(|end| self.wildcards.contains(*end) && host::covers(&format!("*{end}"), name))
+        {
+            return Some(format!("*{end}"));
+        }
+        let suffix: String = name.strip_prefix('*').unwrap_or(name).chars().rev().collect();
+        let next = self.backwards.range(suffix.clone()..).next()?;
+        let covered = if host::is_wildcard(name) { next.starts_with(&suffix) } else { *next == suffix };
+        covered.then(|| next.chars().rev().collect())
     }
 }
 
