@@ -118,6 +118,12 @@ impl<'a> Decoder<'a> {
             Value::Bool(_, text) | Value::Integer(_, text) | Value::Float(_, text) => {
                 Err(self.wrong_type("text").with_help(format!("put it in quotes: `\"{text}\"`")))
             }
+            // `[2001:db8::]`: a colon before a bracket ends a key.
+            Value::Map(members) if matches!(members.as_slice(), [Member { node, .. }] if matches!(node.value, Value::Null)) =>
+            {
+                let help = format!("if it is text, put it in quotes: `\"{}:\"`", members[0].key);
+                Err(self.wrong_type("text").with_help(help))
+            }
             _ => Err(self.wrong_type("text")),
         }
     }
