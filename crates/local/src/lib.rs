@@ -43,7 +43,7 @@ pub use launcher::{UpError, UpOptions, up, up_detached};
 pub use progress::{Doors, Progress};
 pub use stage::ARGUMENT as INNER_ARGUMENT;
 pub use supervisor::control::{ControlRequest, ControlResponse, ControlRoutes, Handler, WorldStatus};
-pub use supervisor::{Parts, Programs, World};
+pub use supervisor::{Admit, Parts, Programs, World};
 
 use stage::Stage;
 

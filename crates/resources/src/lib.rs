@@ -2,12 +2,16 @@
 //!
 //! Text comes in, [`Object`]s and [`Problem`]s come out; nothing here reads a file, a clock or a network.
 
+#[cfg(test)]
+mod cases;
 pub mod config_map;
 mod decode;
 pub mod deployment;
 pub mod destination_rule;
 pub mod field;
+pub mod fuzz;
 pub mod gateway;
+pub mod host;
 mod kind;
 pub mod metadata;
 pub mod namespace;
@@ -16,6 +20,7 @@ mod parse;
 pub mod path;
 pub mod pod;
 mod problem;
+mod references;
 pub mod secret;
 pub mod service;
 pub mod service_account;
@@ -31,4 +36,5 @@ pub use metadata::ObjectMeta;
 pub use object::{Object, ObjectKey, Spec};
 pub use parse::{Parsed, parse, parse_json};
 pub use problem::{Code, Problem, Severity};
+pub use references::validate_references;
 pub use source::{Position, Source};

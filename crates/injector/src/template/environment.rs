@@ -2,18 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PROXY, Role, Template, TemplateError};
-use crate::annotations::of_pod;
-use crate::settings::Environment;
+use super::{Role, Template};
+use crate::{InjectError, PROXY_CONTAINER};
+
+/// Where certificates come from.
+const CERTIFICATE_AUTHORITY: &str = "istiod.istio-system.svc:15012";
 
 /// The variables of the proxy.
-pub(super) fn variables(template: &Template<'_>) -> Result<Vec<Value>, TemplateError> {
+pub(super) fn variables(template: &Template<'_>) -> Result<Vec<Value>, InjectError> {
     let settings = template.settings;
     let proxy_config = proxy_config(template)?;
     let mut variables = Variables(Vec::new());
-    if !settings.ca_address.is_empty() {
+    if settings.certificates {
         variables.value("PILOT_CERT_PROVIDER", "istiod");
-        variables.value("CA_ADDR", &settings.ca_address);
+        variables.value("CA_ADDR", CERTIFICATE_AUTHORITY);
     }
     variables.field("POD_NAME", "metadata.name");
     variables.field("POD_NAMESPACE", "metadata.namespace");
@@ -24,7 +26,7 @@ pub(super) fn variables(template: &Template<'_>) -> Result<Vec<Value>, TemplateE
         "name": "ISTIO_CPU_LIMIT",
         "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}},
     }));
-    variables.value("PROXY_CONFIG", &format!("{proxy_config}\n"));
+    variables.value("PROXY_CONFIG", &proxy_config.to_string());
     variables.value("ISTIO_META_POD_PORTS", &pod_ports(template.pod).to_string());
     variables.value("ISTIO_META_APP_CONTAINERS", &app_containers(template.pod));
     variables.value("ISTIO_META_CLUSTER_ID", &settings.cluster_id);
@@ -39,16 +41,13 @@ pub(super) fn variables(template: &Template<'_>) -> Result<Vec<Value>, TemplateE
     }
     variables.value("ISTIO_META_WORKLOAD_NAME", &template.workload.name);
     variables.value("ISTIO_META_OWNER", &template.workload.owner(&template.namespace));
-    variables.value("ISTIO_META_MESH_ID", &settings.mesh_id);
+    variables.value("ISTIO_META_MESH_ID", &settings.trust_domain);
     variables.value("TRUST_DOMAIN", &settings.trust_domain);
     let metadata = proxy_config.get("proxyMetadata").and_then(Value::as_object);
     for (name, value) in metadata.into_iter().flatten() {
         variables.value(name, value.as_str().unwrap_or_default());
     }
-    if settings.environment == Environment::Local {
-        variables.value("ISTIO_METAJSON_LABELS", &json!(of_pod(template.pod, "labels")).to_string());
-    }
-    for (name, value) in &settings.proxy_environment {
+    for (name, value) in &settings.more_environment {
         variables.value(name, value);
     }
     Ok(variables.0)
@@ -67,9 +66,8 @@ impl Variables {
 }
 
 /// The mesh's ProxyConfig under the pod's own.
-pub(crate) fn proxy_config(template: &Template<'_>) -> Result<Value, TemplateError> {
-    let mut config: Map<String, Value> =
-        template.settings.proxy_config.as_object().cloned().unwrap_or_default();
+pub(crate) fn proxy_config(template: &Template<'_>) -> Result<Value, InjectError> {
+    let mut config = template.settings.proxy_config.clone();
     // Written as YAML more often than as JSON; JSON is what can be read here, and simple `key: value` lines.
     let own = match template.annotations.text("proxy.istio.io/config") {
         None => Value::Null,
@@ -123,7 +121,7 @@ fn scalar(text: &str) -> Value {
 
 fn app(pod: &Value) -> impl Iterator<Item = &Value> {
     let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
-    containers.into_iter().flatten().filter(|container| container["name"] != PROXY)
+    containers.into_iter().flatten().filter(|container| container["name"] != PROXY_CONTAINER)
 }
 
 fn pod_ports(pod: &Value) -> Value {

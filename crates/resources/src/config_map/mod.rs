@@ -1,5 +1,7 @@
 //! ConfigMap: files and settings for pods.
 
+pub(crate) mod validate;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -118,15 +118,30 @@ impl<'a> Decoder<'a> {
             Value::Bool(_, text) | Value::Integer(_, text) | Value::Float(_, text) => {
                 Err(self.wrong_type("text").with_help(format!("put it in quotes: `\"{text}\"`")))
             }
+            // `[2001:db8::]`: a colon before a bracket ends a key.
+            Value::Map(members) if matches!(members.as_slice(), [Member { node, .. }] if matches!(node.value, Value::Null)) =>
+            {
+                let help = format!("if it is text, put it in quotes: `\"{}:\"`", members[0].key);
+                Err(self.wrong_type("text").with_help(help))
+            }
             _ => Err(self.wrong_type("text")),
         }
     }
 
-    /// A value where a map with these fields belongs. With one field only, what was meant is clear.
+    /// A value where a map with these fields belongs. With few fields, the first is what was meant.
     fn not_a_map(&self, fields: &[&str]) -> DecodeError {
         let error = self.wrong_type("a map");
-        match (fields, written(&self.node.value)) {
-            ([field], Some(text)) => error.with_help(format!("write `{}: {{{field}: {text}}}`", self.name())),
+        match (fields, written(&self.node.value), self.name()) {
+            ([field], Some(text), name) if !name.is_empty() => {
+                error.with_help(format!("write `{name}: {{{field}: {text}}}`"))
+            }
+            ([field, others @ ..], Some(text), name) if others.len() < 4 && !name.is_empty() => error
+                .with_help(format!(
+                    "write `{name}: {{{field}: {text}}}`; there is also {}",
+                    quote_all(others)
+                )),
+            ([], ..) => error,
+            _ if fields.len() <= 12 => error.with_help(format!("its fields are {}", quote_all(fields))),
             _ => error,
         }
     }

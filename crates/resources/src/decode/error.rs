@@ -49,6 +49,7 @@ fn subject(path: &Path) -> String {
     let from = steps.iter().rposition(|step| matches!(step, Step::Key(_))).unwrap_or(0);
     match steps.get(from..) {
         Some([]) | None => "this".to_owned(),
+        Some([Step::Key(key)]) => format!("`{key}`"),
         Some(last) => format!("`{}`", Path::from(last.to_vec())),
     }
 }

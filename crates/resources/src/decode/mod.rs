@@ -44,6 +44,13 @@ pub(crate) struct Finding {
     pub(crate) help: String,
 }
 
+impl Finding {
+    /// Adds what to do about it.
+    pub(crate) fn help(&mut self, help: impl Into<String>) {
+        self.help = help.into();
+    }
+}
+
 /// A value and what was found.
 pub(crate) struct Decoded<T> {
     /// The value, with defaults where something did not fit.

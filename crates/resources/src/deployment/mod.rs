@@ -1,5 +1,7 @@
 //! Deployment: a number of equal pods.
 
+pub(crate) mod validate;
+
 use serde::Deserialize;
 use serde_json::Value;
 

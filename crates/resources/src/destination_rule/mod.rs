@@ -4,6 +4,7 @@ mod connection_pool;
 mod load_balancer;
 mod outlier_detection;
 mod tls;
+pub(crate) mod validate;
 
 pub use connection_pool::{
     ConnectionKeepalive, ConnectionPoolSettings, H2UpgradePolicy, HttpSettings, TcpKeepalive, TcpSettings,

@@ -1,6 +1,9 @@
 //! Durations as Go writes them: `1.5s`, `100ms`, `1h30m`.
 
+use std::fmt;
 use std::time::Duration;
+
+use serde::de;
 
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,4 +125,36 @@ pub fn format_duration(duration: Duration) -> String {
     }
     let fraction = format!("{:09}", duration.subsec_nanos());
     format!("{}.{}s", duration.as_secs(), fraction.trim_end_matches('0'))
+}
+
+/// Reads a duration from text and says of a bare number that it needs a unit.
+pub(super) struct DurationVisitor;
+
+impl de::Visitor<'_> for DurationVisitor {
+    type Value = Duration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration such as `1.5s`")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+        parse_duration(text).map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Duration, E> {
+        Err(E::custom(missing_unit(number)))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Duration, E> {
+        Err(E::custom(missing_unit(number)))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Duration, E> {
+        Err(E::custom(missing_unit(number)))
+    }
+}
+
+fn missing_unit(number: impl fmt::Display) -> DurationError {
+    let text = number.to_string();
+    if text.starts_with('-') { DurationError::Negative(text) } else { DurationError::MissingUnit(text) }
 }

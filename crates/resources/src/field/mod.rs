@@ -2,9 +2,11 @@
 
 mod duration;
 mod int_or_string;
+mod protocol;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use int_or_string::IntOrString;
+pub use protocol::Protocol;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +16,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// Reads `1.5s`, `100ms`, `1h30m`.
 pub(crate) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(from)?;
-    parse_duration(&text).map(Some).map_err(D::Error::custom)
+    from.deserialize_any(duration::DurationVisitor).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -72,3 +73,6 @@ pub(crate) fn base64_map<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<
     let map = BTreeMap::<String, Base64>::deserialize(from)?;
     Ok(map.into_iter().map(|(key, bytes)| (key, bytes.0.unwrap_or_default())).collect())
 }
+
+#[cfg(test)]
+mod tests;

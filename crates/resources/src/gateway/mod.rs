@@ -1,6 +1,7 @@
 //! Gateway: which ports a gateway listens on, for which hosts, and how they are secured.
 
 mod tls;
+pub(crate) mod validate;
 
 pub use tls::{ServerTlsMode, ServerTlsSettings, TlsCertificate, TlsProtocol};
 

@@ -7,6 +7,7 @@ mod container;
 mod probe;
 mod security;
 mod status;
+pub(crate) mod validate;
 mod volume;
 
 pub use container::{

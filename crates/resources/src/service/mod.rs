@@ -1,5 +1,7 @@
 //! Service: a name and an address for a set of pods.
 
+pub(crate) mod validate;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -1,5 +1,7 @@
 //! ServiceEntry: services that the platform does not know.
 
+pub(crate) mod validate;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -1,5 +1,7 @@
 //! Sidecar: what a sidecar listens on and what it can reach.
 
+pub(crate) mod validate;
+
 use serde::Deserialize;
 
 use crate::destination_rule::ConnectionPoolSettings;

@@ -6,6 +6,7 @@
 mod action;
 mod matching;
 mod route;
+pub(crate) mod validate;
 
 pub use action::{
     Abort, AbortError, CorsPolicy, Delay, DirectResponseBody, HeaderOperations, Headers, HttpDirectResponse,

@@ -4,7 +4,9 @@
 //! `y` and `n` are booleans, `0777` is octal, `1_000` is a thousand, `~` is null. So a file behaves the same
 //! here and there; where a text was meant, the message says to put it in quotes. Keys of maps are always text.
 
+mod builder;
 mod emit;
+mod layout;
 mod reader;
 mod scalar;
 mod syntax;
