@@ -1,6 +1,8 @@
 //! Generates Envoy's v3 messages from the protos inside the locked
 //! `envoy-types` package, and the descriptor set that JSON needs.
 
+#![expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -47,6 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(["."])
         .bytes([".google.protobuf.Any"])
         .enable_type_names()
+        .type_name_domain(["."], "type.googleapis.com")
         .disable_comments(["."])
         .include_file("envoy.rs");
     for (message, rust) in EXTERN_TYPES {

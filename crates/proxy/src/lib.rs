@@ -1,1 +1,3 @@
 //! Sidecar and gateway: the data path and its agent.
+
+pub mod agent;

@@ -1,1 +1,5 @@
-//! Certificates, clocks, fakes and installers of real peers for tests.
+//! What tests share: where real peers are, and what they need to run.
+//!
+//! A dev-dependency only; the programs never see it.
+
+pub mod tools;

@@ -1,1 +1,7 @@
-//! Integration tests of the whole mesh.
+//! A mesh under test: started, asked and ended through the same binary, the
+//! same commands and the same sockets that a person uses.
+
+pub mod bookinfo;
+pub mod http;
+pub mod load;
+pub mod mesh;

@@ -1,2 +1,88 @@
-//! The project's own tasks.
-fn main() {}
+//! The project's own tasks: `cargo xtask test`, `tools`, `tidy`.
+
+mod bench;
+mod process;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Runs everything that CI runs, or only the parts named.
+    Test {
+        /// Parts to run; all of them without a name.
+        parts: Vec<String>,
+    },
+    /// Installs real peers (Envoy, nftables, …) outside the checkout.
+    Tools {
+        /// Tools to install; all of them without a name.
+        names: Vec<String>,
+    },
+    /// Measures our proxy beside stock Envoy, in one run, as ratios.
+    Bench {
+        /// What to measure: `http`.
+        suite: String,
+        /// Rounds of each proxy.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Seconds a round.
+        #[arg(long, default_value_t = 3.0)]
+        seconds: f64,
+    },
+    /// The server of a bench.
+    #[command(hide = true)]
+    BenchServer { port: u16 },
+    /// The load of a bench.
+    #[command(hide = true)]
+    BenchLoad {
+        target: String,
+        #[arg(long)]
+        rate: u32,
+        #[arg(long)]
+        seconds: f64,
+    },
+    /// Checks layers, purity, names, documentation and licences.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.task {
+        Task::Test { parts } => test::run(&parts),
+        Task::Tools { names } => tools::run(&names),
+        Task::Tidy => tidy::run(),
+        Task::Bench { suite, rounds, seconds } => bench::run(&suite, rounds, seconds),
+        Task::BenchServer { port } => bench::serve(port),
+        Task::BenchLoad { target, rate, seconds } => bench_load(&target, rate, seconds),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench_load(target: &str, rate: u32, seconds: f64) -> anyhow::Result<()> {
+    let plan = bench::Plan {
+        address: bench::resolve(target)?,
+        host: target.to_owned(),
+        connections: 64,
+        rate: (rate > 0).then_some(rate),
+        seconds,
+    };
+    bench::load(&plan)
+}

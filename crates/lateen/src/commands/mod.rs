@@ -1,0 +1,21 @@
+//! The verbs, one file each.
+
+pub mod apply;
+pub mod bookinfo;
+pub mod get;
+pub mod init;
+pub mod input;
+pub mod output;
+pub mod proxy;
+pub mod version;
+
+use anyhow::{Result, anyhow};
+use resources::Kind;
+
+/// The kind that a person means by `text`.
+pub fn kind(text: &str) -> Result<Kind> {
+    Kind::parse(text).ok_or_else(|| {
+        let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.plural()).collect();
+        anyhow!("no kind `{text}`: the mesh reads {}", known.join(", "))
+    })
+}

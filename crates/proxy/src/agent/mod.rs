@@ -1,0 +1,144 @@
+//! The agent: what stands beside the data path in a pod.
+//!
+//! It turns the pod's environment into a node, tells readiness, makes the
+//! application's probes, merges metrics, and drains before it stops.  With
+//! stock Envoy it also writes the bootstrap, relays xDS over a unix socket and
+//! runs Envoy as its child; a dead Envoy ends the agent, and the kubelet
+//! restarts both.
+
+mod app_probe;
+mod bootstrap;
+mod data_plane;
+mod envoy;
+mod http_call;
+mod merged_metrics;
+mod node;
+mod relay;
+mod settings;
+mod status_server;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+pub use settings::{Arguments, Role, Settings, SettingsError};
+
+use app_probe::AppProbes;
+use data_plane::Probe;
+use envoy::Envoy;
+use status_server::{Command, Status};
+
+/// Why the agent ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The environment or the command line is wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// `ISTIO_KUBE_APP_PROBERS` is wrong.
+    #[error(transparent)]
+    AppProbes(#[from] app_probe::AppProbesError),
+    /// The xDS socket could not be opened.
+    #[error(transparent)]
+    Relay(#[from] relay::RelayError),
+    /// Envoy could not be started.
+    #[error(transparent)]
+    Envoy(#[from] envoy::EnvoyError),
+    /// A port is taken.
+    #[error("listen on status port {port}")]
+    StatusPort {
+        /// The port.
+        port: u16,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The folder for the bootstrap and sockets could not be made.
+    #[error("create `{path}`")]
+    RunFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The process could not ask for its signals.
+    #[error("watch for signals")]
+    Signals(#[source] std::io::Error),
+    /// Envoy ended although nobody asked it to.
+    #[error("Envoy {0}")]
+    EnvoyEnded(String),
+}
+
+/// Runs until SIGTERM, `/quitquitquit` or the data plane's end.
+pub async fn run(settings: Settings) -> Result<(), AgentError> {
+    std::fs::create_dir_all(&settings.run_folder)
+        .map_err(|source| AgentError::RunFolder { path: settings.run_folder.clone(), source })?;
+    let socket = settings.run_folder.join("XDS");
+    let listener = relay::bind(&socket)?;
+    let relay = tokio::spawn(relay::serve(listener, settings.discovery_address().to_owned()));
+    let path = settings.envoy_path.clone().unwrap_or_else(|| PathBuf::from("envoy"));
+    let mut envoy = Envoy::start(&path, &settings, &socket)?;
+
+    let (commands, mut received) = mpsc::channel(4);
+    let probe = Probe::Envoy(envoy.admin());
+    let server = serve_status(&settings, probe.clone(), commands).await?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
+    let ended = tokio::select! {
+        status = envoy.wait() => Err(AgentError::EnvoyEnded(envoy::describe(status?))),
+        () = stopped(&mut terminate, &mut received, &probe) => Ok(()),
+    };
+    if ended.is_ok() {
+        drain(&settings, &probe).await?;
+        envoy.kill().await;
+    }
+    server.abort();
+    relay.abort();
+    ended
+}
+
+async fn serve_status(
+    settings: &Settings,
+    probe: Probe,
+    commands: mpsc::Sender<Command>,
+) -> Result<tokio::task::JoinHandle<()>, AgentError> {
+    let port = settings.status_port();
+    let status = Status {
+        probe,
+        app_probes: AppProbes::new(&settings.app_probers, settings.instance_ip)?,
+        app_metrics: settings.app_metrics.clone(),
+        commands,
+        started: Instant::now(),
+    };
+    let listener =
+        status_server::bind(port).await.map_err(|source| AgentError::StatusPort { port, source })?;
+    Ok(tokio::spawn(status_server::serve(listener, Arc::new(status))))
+}
+
+/// Returns when the process is to stop; a `/drain` before that only drains.
+async fn stopped(terminate: &mut Signal, commands: &mut mpsc::Receiver<Command>, probe: &Probe) {
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            command = commands.recv() => match command {
+                Some(Command::Drain) => probe.drain().await,
+                Some(Command::Quit) | None => return,
+            },
+        }
+    }
+}
+
+/// New connections stop; those that are there have the drain time, or until
+/// the last one closes when the pod asked for that.
+async fn drain(settings: &Settings, probe: &Probe) -> Result<(), AgentError> {
+    probe.drain().await;
+    if !settings.exit_on_zero_active_connections {
+        tokio::time::sleep(settings.termination_drain()?).await;
+        return Ok(());
+    }
+    tokio::time::sleep(settings.minimum_drain_duration).await;
+    while probe.active_connections().await.is_some_and(|open| open > 0) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,394 @@
+//! One route: which requests it is for and what happens to them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use xds::envoy::config::route::v3 as wire;
+use xds::envoy::config::route::v3::route::Action as WireAction;
+use xds::envoy::config::route::v3::route_action::hash_policy::PolicySpecifier;
+use xds::envoy::config::route::v3::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier};
+use xds::envoy::config::route::v3::weighted_cluster::cluster_weight::HostRewriteSpecifier as WeightHostRewrite;
+
+use crate::access_log::inline;
+use crate::cors::Cors;
+use crate::header_mutation::HeaderMutations;
+use crate::http_filter::PerRoute;
+use crate::invalid::{Invalid, Within};
+use crate::message::{duration, positive};
+use crate::metadata::origin;
+use crate::percent::Fraction;
+use crate::redirect::Redirect;
+use crate::retry::RetryPolicy;
+use crate::rewrite::{HostRewrite, PathRewrite};
+use crate::route_match::RouteMatch;
+
+/// A route of a virtual host.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its name, if it has one.
+    pub name: Box<str>,
+    /// The object that caused it.
+    pub origin: Option<xds::origin::Origin>,
+    /// Which requests it is for.
+    pub matcher: RouteMatch,
+    /// What happens to them.
+    pub action: Action,
+    /// Changes of the request's headers.
+    pub request_headers: HeaderMutations,
+    /// Changes of the response's headers.
+    pub response_headers: HeaderMutations,
+    /// What it says to filters.
+    pub per_filter: PerRoute,
+    /// The operation's name for traces, and whether the upstream is told.
+    pub decorator: Option<(Box<str>, bool)>,
+    /// How much of a request's body is kept for another attempt.
+    pub buffer_limit: Option<u64>,
+}
+
+/// What happens to a request.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// It goes to a cluster.
+    Forward(Box<Forward>),
+    /// The client is sent elsewhere.
+    Redirect(Box<Redirect>),
+    /// It is answered here.
+    Respond(DirectResponse),
+    /// Nothing is configured that a proxy could do.
+    NonForwarding,
+}
+
+/// A fixed answer.
+#[derive(Debug, Clone)]
+pub struct DirectResponse {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: bytes::Bytes,
+}
+
+/// How a request goes to a cluster.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// Which cluster.
+    pub target: Target,
+    /// How long the answer may take, all attempts together; `None`: for
+    /// ever.
+    pub timeout: Option<Duration>,
+    /// How long nothing may move; `None`: the connection manager's value.
+    pub idle_timeout: Option<Duration>,
+    /// How long the stream may exist.
+    pub max_stream_duration: Option<Duration>,
+    /// Whether and when it is tried again.
+    pub retry: Option<RetryPolicy>,
+    /// What replaces the path.
+    pub path_rewrite: Option<PathRewrite>,
+    /// What replaces the host.
+    pub host_rewrite: Option<HostRewrite>,
+    /// The host before its rewrite goes into `x-forwarded-host`.
+    pub append_x_forwarded_host: bool,
+    /// The status when the cluster does not exist.
+    pub cluster_not_found: u16,
+    /// Upgrades that the route allows or forbids, by name in lower case.
+    pub upgrades: Box<[(Box<str>, bool)]>,
+    /// Copies that go to other clusters.
+    pub mirrors: Box<[Mirror]>,
+    /// What a consistent hash is taken of.
+    pub hash_policies: Box<[HashPolicy]>,
+}
+
+/// Which cluster a request goes to.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// This one.
+    Cluster(Arc<str>),
+    /// One of these, by weight.
+    Weighted(Box<WeightedClusters>),
+    /// The one that a request header names.
+    Header(Box<str>),
+}
+
+/// Clusters with weights.
+#[derive(Debug, Clone)]
+pub struct WeightedClusters {
+    /// The clusters.
+    pub clusters: Box<[WeightedCluster]>,
+    /// The sum of their weights.
+    pub total: u64,
+}
+
+/// One cluster of several.
+#[derive(Debug, Clone)]
+pub struct WeightedCluster {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its weight.
+    pub weight: u32,
+    /// Changes of the request's headers, before those of the route.
+    pub request_headers: HeaderMutations,
+    /// Changes of the response's headers, before those of the route.
+    pub response_headers: HeaderMutations,
+    /// What it says to filters.
+    pub per_filter: PerRoute,
+    /// What replaces the host.
+    pub host_rewrite: Option<HostRewrite>,
+}
+
+/// A copy of requests.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    /// The cluster it goes to.
+    pub cluster: Arc<str>,
+    /// Which share of the requests is copied.
+    pub share: Fraction,
+}
+
+/// What a consistent hash is taken of.
+#[derive(Debug, Clone)]
+pub struct HashPolicy {
+    /// The source of the hash.
+    pub source: HashSource,
+    /// Later policies are not looked at when this one gave a hash.
+    pub terminal: bool,
+}
+
+/// Where a consistent hash comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashSource {
+    /// A request header.
+    Header(Box<str>),
+    /// A cookie, made when it has a lifetime and is absent.
+    Cookie {
+        /// Its name.
+        name: Box<str>,
+        /// Its path.
+        path: Box<str>,
+        /// How long a made cookie lives.
+        ttl: Option<Duration>,
+    },
+    /// The client's address.
+    SourceAddress,
+    /// A query parameter.
+    QueryParameter(Box<str>),
+}
+
+/// Envoy's timeout of a route that names none.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Envoy's limit of a fixed answer's body.
+const MAX_DIRECT_BODY: usize = 4096;
+
+impl Route {
+    /// Compiles a route message.
+    pub fn compile(wire: &wire::Route, max_direct_body: Option<u32>) -> Result<Route, Invalid> {
+        let action = match &wire.action {
+            Some(WireAction::Route(route)) => {
+                Action::Forward(Box::new(Forward::compile(route).within("route")?))
+            }
+            Some(WireAction::Redirect(redirect)) => {
+                Action::Redirect(Box::new(Redirect::compile(redirect).within("redirect")?))
+            }
+            Some(WireAction::DirectResponse(response)) => {
+                Action::Respond(direct_response(response, max_direct_body).within("direct_response")?)
+            }
+            Some(WireAction::NonForwardingAction(_)) => Action::NonForwarding,
+            Some(WireAction::FilterAction(_)) => {
+                return Err(Invalid::new("filter_action", "is not supported"));
+            }
+            None => return Err(Invalid::new("action", "is missing")),
+        };
+        let mut per_filter = PerRoute::compile(&wire.typed_per_filter_config)?;
+        if per_filter.cors.is_none()
+            && let Some(WireAction::Route(route)) = &wire.action
+            && let Some(cors) = &route.cors
+        {
+            per_filter.cors = Some(Arc::new(Cors::compile_route(cors).within("cors")?));
+        }
+        Ok(Route {
+            name: wire.name.as_str().into(),
+            origin: origin(wire.metadata.as_ref()),
+            matcher: RouteMatch::compile(wire.r#match.as_ref())?,
+            action,
+            request_headers: HeaderMutations::compile(
+                "request_headers",
+                &wire.request_headers_to_add,
+                &wire.request_headers_to_remove,
+            )?,
+            response_headers: HeaderMutations::compile(
+                "response_headers",
+                &wire.response_headers_to_add,
+                &wire.response_headers_to_remove,
+            )?,
+            per_filter,
+            decorator: wire
+                .decorator
+                .as_ref()
+                .map(|decorator| (decorator.operation.as_str().into(), decorator.propagate.unwrap_or(true))),
+            buffer_limit: wire
+                .request_body_buffer_limit
+                .or(wire.per_request_buffer_limit_bytes.map(u64::from)),
+        })
+    }
+}
+
+fn direct_response(wire: &wire::DirectResponseAction, max: Option<u32>) -> Result<DirectResponse, Invalid> {
+    let status = match u16::try_from(wire.status) {
+        Ok(status @ 200..=599) => status,
+        _ => return Err(Invalid::new("status", format!("{} is no status", wire.status))),
+    };
+    let body = wire.body.as_ref().map(inline).transpose().within("body")?.unwrap_or_default();
+    let limit = max.map_or(MAX_DIRECT_BODY, |max| usize::try_from(max).unwrap_or(usize::MAX));
+    if body.len() > limit {
+        return Err(Invalid::new("body", format!("is {} bytes long, more than {limit}", body.len())));
+    }
+    Ok(DirectResponse { status, body: body.into() })
+}
+
+impl Forward {
+    fn compile(wire: &wire::RouteAction) -> Result<Forward, Invalid> {
+        let timeout = match wire.timeout.as_ref() {
+            None => Some(DEFAULT_TIMEOUT),
+            Some(timeout) => duration(timeout).filter(|timeout| !timeout.is_zero()),
+        };
+        let not_found = match ClusterNotFoundResponseCode::try_from(wire.cluster_not_found_response_code) {
+            Ok(ClusterNotFoundResponseCode::NotFound) => 404,
+            Ok(ClusterNotFoundResponseCode::InternalServerError) => 500,
+            _ => 503,
+        };
+        Ok(Forward {
+            target: Target::compile(wire)?,
+            timeout,
+            idle_timeout: wire.idle_timeout.as_ref().and_then(duration),
+            max_stream_duration: wire
+                .max_stream_duration
+                .as_ref()
+                .and_then(|limit| positive(limit.max_stream_duration.as_ref())),
+            retry: wire.retry_policy.as_ref().map(RetryPolicy::compile).transpose().within("retry_policy")?,
+            path_rewrite: PathRewrite::compile(wire)?,
+            host_rewrite: HostRewrite::compile(wire.host_rewrite_specifier.as_ref())?,
+            append_x_forwarded_host: wire.append_x_forwarded_host,
+            cluster_not_found: not_found,
+            upgrades: wire
+                .upgrade_configs
+                .iter()
+                .map(|upgrade| {
+                    (upgrade.upgrade_type.to_ascii_lowercase().into(), upgrade.enabled.unwrap_or(true))
+                })
+                .collect(),
+            mirrors: wire
+                .request_mirror_policies
+                .iter()
+                .map(|mirror| Mirror {
+                    cluster: mirror.cluster.as_str().into(),
+                    share: mirror.runtime_fraction.as_ref().map_or(Fraction::ALWAYS, Fraction::runtime),
+                })
+                .collect(),
+            hash_policies: wire.hash_policy.iter().filter_map(hash_policy).collect(),
+        })
+    }
+
+    /// Whether the route itself allows or forbids an upgrade; `None`: the
+    /// connection manager decides.
+    pub fn allows_upgrade(&self, name: &str) -> Option<bool> {
+        self.upgrades
+            .iter()
+            .find(|(upgrade, _)| upgrade.eq_ignore_ascii_case(name))
+            .map(|(_, allowed)| *allowed)
+    }
+}
+
+fn hash_policy(wire: &wire::route_action::HashPolicy) -> Option<HashPolicy> {
+    let source = match wire.policy_specifier.as_ref()? {
+        PolicySpecifier::Header(header) => HashSource::Header(header.header_name.to_ascii_lowercase().into()),
+        PolicySpecifier::Cookie(cookie) => HashSource::Cookie {
+            name: cookie.name.as_str().into(),
+            path: cookie.path.as_str().into(),
+            ttl: cookie.ttl.as_ref().and_then(duration),
+        },
+        PolicySpecifier::ConnectionProperties(properties) if properties.source_ip => {
+            HashSource::SourceAddress
+        }
+        PolicySpecifier::QueryParameter(parameter) => {
+            HashSource::QueryParameter(parameter.name.as_str().into())
+        }
+        _ => return None,
+    };
+    Some(HashPolicy { source, terminal: wire.terminal })
+}
+
+impl Target {
+    fn compile(wire: &wire::RouteAction) -> Result<Target, Invalid> {
+        match &wire.cluster_specifier {
+            Some(ClusterSpecifier::Cluster(name)) if !name.is_empty() => {
+                Ok(Target::Cluster(name.as_str().into()))
+            }
+            Some(ClusterSpecifier::ClusterHeader(name)) if !name.is_empty() => {
+                Ok(Target::Header(name.to_ascii_lowercase().into()))
+            }
+            Some(ClusterSpecifier::WeightedClusters(weighted)) => WeightedClusters::compile(weighted)
+                .within("weighted_clusters")
+                .map(|clusters| Target::Weighted(Box::new(clusters))),
+            Some(ClusterSpecifier::Cluster(_) | ClusterSpecifier::ClusterHeader(_)) | None => {
+                Err(Invalid::new("cluster", "is missing"))
+            }
+            Some(_) => Err(Invalid::new("cluster_specifier_plugin", "is not supported")),
+        }
+    }
+}
+
+impl WeightedClusters {
+    fn compile(wire: &wire::WeightedCluster) -> Result<WeightedClusters, Invalid> {
+        let clusters: Box<[WeightedCluster]> = wire
+            .clusters
+            .iter()
+            .enumerate()
+            .map(|(index, cluster)| WeightedCluster::compile(cluster).within_entry("clusters", index))
+            .collect::<Result<_, _>>()?;
+        let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
+        if total == 0 {
+            return Err(Invalid::new("clusters", "have no weight at all"));
+        }
+        if total > u64::from(u32::MAX) {
+            return Err(Invalid::new("clusters", "weigh more than 4294967295 together"));
+        }
+        Ok(WeightedClusters { clusters, total })
+    }
+
+    /// The cluster that a random number falls on.
+    pub fn choose(&self, random: u64) -> Option<&WeightedCluster> {
+        let mut point = random % self.total.max(1);
+        self.clusters.iter().find(|cluster| {
+            let weight = u64::from(cluster.weight);
+            let found = point < weight;
+            point = point.saturating_sub(weight);
+            found
+        })
+    }
+}
+
+impl WeightedCluster {
+    fn compile(wire: &wire::weighted_cluster::ClusterWeight) -> Result<WeightedCluster, Invalid> {
+        if wire.name.is_empty() {
+            return Err(Invalid::new("name", "is empty: `cluster_header` is not supported here"));
+        }
+        let host_rewrite = wire
+            .host_rewrite_specifier
+            .as_ref()
+            .map(|WeightHostRewrite::HostRewriteLiteral(host)| HostRewrite::Literal(host.as_str().into()));
+        Ok(WeightedCluster {
+            name: wire.name.as_str().into(),
+            weight: wire.weight.unwrap_or(0),
+            request_headers: HeaderMutations::compile(
+                "request_headers",
+                &wire.request_headers_to_add,
+                &wire.request_headers_to_remove,
+            )?,
+            response_headers: HeaderMutations::compile(
+                "response_headers",
+                &wire.response_headers_to_add,
+                &wire.response_headers_to_remove,
+            )?,
+            per_filter: PerRoute::compile(&wire.typed_per_filter_config)?,
+            host_rewrite,
+        })
+    }
+}

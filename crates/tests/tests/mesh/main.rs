@@ -1,0 +1,5 @@
+//! The whole mesh in network namespaces, once with each data plane.
+
+mod broken_input;
+mod lifecycle;
+mod routing;

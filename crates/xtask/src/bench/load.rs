@@ -1,0 +1,188 @@
+//! The load: a closed loop over kept connections, or a fixed rate whose
+//! latencies count from the moment a request was due.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::poll::{Poll, connect, head_end};
+
+/// What to send, how, and for how long.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) address: SocketAddr,
+    pub(crate) host: String,
+    pub(crate) connections: usize,
+    /// Requests per second; `None` is a closed loop.
+    pub(crate) rate: Option<u32>,
+    pub(crate) seconds: f64,
+}
+
+/// What came of it; latencies in microseconds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    pub(crate) requests: u64,
+    pub(crate) failures: u64,
+    pub(crate) per_second: f64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+}
+
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    /// When the request on the way was due.
+    due: Option<Instant>,
+}
+
+/// Runs the plan.
+pub(crate) fn run(plan: &Plan) -> Result<Figures> {
+    let request = request(&plan.host);
+    let poll = Poll::new()?;
+    let mut connections = Vec::with_capacity(plan.connections);
+    for token in 0..plan.connections {
+        let stream = connect(plan.address)?;
+        poll.add(&stream, token as u64)?;
+        connections.push(Connection { stream, buffer: Vec::with_capacity(4096), due: None });
+    }
+    let mut run = Run { request, poll, connections, latencies: Vec::new(), failures: 0 };
+    let start = Instant::now();
+    match plan.rate {
+        None => run.closed_loop(start + Duration::from_secs_f64(plan.seconds))?,
+        Some(rate) => run.fixed_rate(start, rate, plan.seconds)?,
+    }
+    run.figures(start.elapsed())
+}
+
+struct Run {
+    request: Vec<u8>,
+    poll: Poll,
+    connections: Vec<Connection>,
+    latencies: Vec<u32>,
+    failures: u64,
+}
+
+impl Run {
+    fn closed_loop(&mut self, end: Instant) -> Result<()> {
+        for index in 0..self.connections.len() {
+            self.send(index, Instant::now())?;
+        }
+        loop {
+            let done = self.receive(None)?;
+            let now = Instant::now();
+            if now >= end {
+                return Ok(());
+            }
+            for index in done {
+                self.send(index, now)?;
+            }
+        }
+    }
+
+    fn fixed_rate(&mut self, start: Instant, rate: u32, seconds: f64) -> Result<()> {
+        let total = (f64::from(rate) * seconds) as u64;
+        let period = Duration::from_secs(1) / rate;
+        let mut idle: VecDeque<usize> = (0..self.connections.len()).collect();
+        let (mut sent, mut answered) = (0, 0);
+        while answered < total {
+            let due = start + period * u32::try_from(sent).context("fewer requests than 2^32")?;
+            let now = Instant::now();
+            if sent < total
+                && now >= due
+                && let Some(index) = idle.pop_front()
+            {
+                self.send(index, due)?;
+                sent += 1;
+                continue;
+            }
+            let limit = match sent < total && !idle.is_empty() {
+                true => due.saturating_duration_since(now),
+                false => Duration::from_secs(5),
+            };
+            let done = self.receive(Some(limit))?;
+            ensure!(sent < total || !done.is_empty(), "no answer within {limit:?}");
+            answered += done.len() as u64;
+            idle.extend(done);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, index: usize, due: Instant) -> Result<()> {
+        let connection = &mut self.connections[index];
+        connection.due = Some(due);
+        connection.stream.write_all(&self.request).context("send a request")
+    }
+
+    /// Connections whose answer is whole.
+    fn receive(&mut self, limit: Option<Duration>) -> Result<Vec<usize>> {
+        let ready: Vec<u64> = self.poll.wait(limit)?.collect();
+        let mut done = Vec::with_capacity(ready.len());
+        for token in ready {
+            let index = usize::try_from(token).context("a token is an index")?;
+            let connection = &mut self.connections[index];
+            let Some(status) = connection.read()? else { continue };
+            if status != 200 {
+                self.failures += 1;
+            }
+            if let Some(due) = connection.due.take() {
+                self.latencies.push(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX));
+                done.push(index);
+            }
+        }
+        Ok(done)
+    }
+
+    fn figures(mut self, took: Duration) -> Result<Figures> {
+        ensure!(!self.latencies.is_empty(), "no request was answered");
+        self.latencies.sort_unstable();
+        let at = |share: f64| f64::from(self.latencies[((self.latencies.len() - 1) as f64 * share) as usize]);
+        Ok(Figures {
+            requests: self.latencies.len() as u64,
+            failures: self.failures,
+            per_second: self.latencies.len() as f64 / took.as_secs_f64(),
+            p50: at(0.5),
+            p99: at(0.99),
+        })
+    }
+}
+
+impl Connection {
+    /// The status of an answer that is whole now.
+    fn read(&mut self) -> Result<Option<u16>> {
+        let mut bytes = [0; 16 * 1024];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => bail!("the proxy closed a connection"),
+            Ok(length) => self.buffer.extend_from_slice(&bytes[..length]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error).context("read an answer"),
+        }
+        let Some(end) = head_end(&self.buffer) else { return Ok(None) };
+        let head = std::str::from_utf8(&self.buffer[..end]).context("a head in UTF-8")?;
+        let status = head.get(9..12).and_then(|status| status.parse().ok()).context("a status")?;
+        let length: usize = head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .and_then(|(_, value)| value.trim().parse().ok())
+            .context("an answer with content-length")?;
+        if self.buffer.len() < end + length {
+            return Ok(None);
+        }
+        self.buffer.clear();
+        Ok(Some(status))
+    }
+}
+
+/// A GET of some 300 bytes in eight headers, as a browser's or library's is.
+fn request(host: &str) -> Vec<u8> {
+    format!(
+        "GET /items/42?view=full HTTP/1.1\r\nhost: {host}\r\nuser-agent: lateen-bench/1\r\naccept: application/json\r\n\
+         accept-encoding: identity\r\naccept-language: en\r\nx-tenant: blue\r\nx-session: 0123456789abcdef0123456789abcdef\r\n\
+         cache-control: no-cache\r\n\r\n"
+    )
+    .into_bytes()
+}

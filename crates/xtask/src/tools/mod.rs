@@ -1,0 +1,30 @@
+//! `cargo xtask tools`: real peers, outside the checkout, so that the next
+//! clone finds them.
+
+mod debian;
+mod envoy;
+
+use anyhow::{Result, bail};
+
+struct Tool {
+    name: &'static str,
+    install: fn() -> Result<()>,
+}
+
+const TOOLS: [Tool; 4] = [
+    Tool { name: "nftables", install: || debian::install("nftables", "nft") },
+    Tool { name: "curl", install: || debian::install("curl", "curl") },
+    Tool { name: "iproute2", install: || debian::install("iproute2", "ip") },
+    Tool { name: "envoy", install: envoy::install },
+];
+
+/// Installs the named tools, or all of them; what is there already is kept.
+pub(crate) fn run(names: &[String]) -> Result<()> {
+    if let Some(unknown) = names.iter().find(|name| TOOLS.iter().all(|tool| tool.name != **name)) {
+        bail!("no tool `{unknown}`: the tools are {}", TOOLS.map(|tool| tool.name).join(", "));
+    }
+    for tool in TOOLS.iter().filter(|tool| names.is_empty() || names.iter().any(|name| name == tool.name)) {
+        (tool.install)()?;
+    }
+    Ok(())
+}
