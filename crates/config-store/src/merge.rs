@@ -37,7 +37,7 @@ pub fn merge(sources: Vec<(watch::Receiver<Arc<State>>, Filter)>) -> watch::Rece
 }
 
 /// Waits for any source; false when all are gone.
-async fn changed(sources: &mut Vec<(watch::Receiver<Arc<State>>, Filter)>) -> bool {
+async fn changed(sources: &mut [(watch::Receiver<Arc<State>>, Filter)]) -> bool {
     let waits = sources.iter_mut().map(|(source, _)| Box::pin(source.changed()));
     match futures_util::future::select_all(waits.collect::<Vec<_>>()).await {
         (Ok(()), _, _) => true,
