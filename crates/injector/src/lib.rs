@@ -1,67 +1,36 @@
-//! A pod and settings in, the patched pod out.
+//! Sidecar injection: a pod and settings in, the patched pod out.
 //!
-//! [`decision::decide`] says whether a pod gets a sidecar, a gateway or
-//! nothing, by Istio's rules; [`inject`] patches it: the capture rules' init
-//! container, the proxy, the application's probes turned towards the agent,
-//! metrics merged, labels and the status annotation added.  What a user's pod
-//! says otherwise is left as it is.
+//! [`decide`] says whether a pod gets a proxy, [`inject`] gives it one. A pod stays JSON, so that whatever a user
+//! wrote is kept. Nothing here reads a cluster: the webhook, the command line and the local mesh call the same two
+//! functions.
 //!
-//! Pods are JSON here, so that fields which this crate does not know survive.
-//! The crate does no I/O; where its result runs (Kubernetes, or this machine)
-//! is all in [`Settings`].
+//! ```
+//! use injector::{Namespace, Settings, decide, inject};
+//! let pod = serde_json::json!({
+//!     "metadata": {"name": "app", "namespace": "default"},
+//!     "spec": {"containers": [{"name": "app", "image": "app"}]},
+//! });
+//! let namespace = Namespace { name: "default".into(), labels: [("istio-injection".into(), "enabled".into())].into() };
+//! let settings = Settings::default();
+//! assert!(decide(&pod, &namespace, &settings).is_injected());
+//! let patched = inject(pod, &settings)?;
+//! assert_eq!(patched["spec"]["initContainers"][0]["name"], "istio-init");
+//! # Ok::<(), injector::InjectError>(())
+//! ```
 
-mod annotation;
-pub mod decision;
-mod environment;
-mod gateway;
-mod labels;
-mod metrics;
+mod annotations;
+mod decision;
+mod inject;
+mod merge;
 mod probes;
+mod prometheus;
 mod settings;
-mod sidecar;
-mod status;
+mod template;
+mod workload;
 
-use serde_json::Value;
-
-pub use settings::Settings;
-
-use decision::Decision;
-
-/// Name of the proxy's container.
-pub const PROXY_CONTAINER: &str = "istio-proxy";
-
-/// Name of the container that writes the capture rules.
-pub const INIT_CONTAINER: &str = "istio-init";
-
-/// Why a pod cannot be patched.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InjectError {
-    /// An annotation holds something else than it should.
-    #[error("annotation `{name}: {value}`: {why}")]
-    Annotation {
-        /// Its key.
-        name: String,
-        /// What it holds.
-        value: String,
-        /// What is wrong with that.
-        why: String,
-    },
-    /// The pod has no containers.
-    #[error("the pod has no list of containers")]
-    NoContainers,
-    /// A template that is not known.
-    #[error("annotation `inject.istio.io/templates` names `{0}`: known are sidecar and gateway")]
-    Template(String),
-}
-
-/// Patches `pod` as `decision` says; [`Decision::Skip`] leaves it as it is.
-pub fn inject(pod: Value, decision: &Decision, settings: &Settings) -> Result<Value, InjectError> {
-    match decision {
-        Decision::Skip(_) => Ok(pod),
-        Decision::Sidecar => sidecar::inject(pod, settings),
-        Decision::Gateway => gateway::inject(pod, settings),
-    }
-}
-
-#[cfg(test)]
-mod tests;
+pub use annotations::AnnotationError;
+pub use decision::{Decision, Namespace, decide, inject_required};
+pub use inject::{InjectError, inject};
+pub use prometheus::ReservedPort;
+pub use settings::{Environment, Policy, Settings};
+pub use template::TemplateError;
