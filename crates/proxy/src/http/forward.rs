@@ -25,6 +25,7 @@ use crate::http::local_reply::{self, LocalReply};
 use crate::http::respond::respond;
 use crate::http::upstream_head;
 use crate::http1::framing::of_response;
+use crate::http1::head::reason;
 use crate::http1::known::Known;
 use crate::io::poll_gone;
 use crate::shared::Live;
@@ -287,7 +288,9 @@ impl<'f> Attempts<'f> {
             Attempt::Malformed(refusal) => {
                 exchange.flags.set(Flag::DownstreamProtocolError);
                 exchange.keep_alive = false;
-                Then::Reply(LocalReply::new(refusal.status, refusal.details))
+                Then::Reply(
+                    LocalReply::new(refusal.status, refusal.details).with_body(reason(refusal.status)),
+                )
             }
             Attempt::TimedOut(limit) => Then::Reply(self.timed_out(exchange, limit)),
         }

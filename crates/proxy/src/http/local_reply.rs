@@ -1,6 +1,7 @@
 //! Answers that the proxy gives itself.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use routing::decision::Decision;
@@ -76,6 +77,7 @@ pub async fn send(
             head.add(b"grpc-message", &percent_encoded(&body));
         }
         body = Bytes::new();
+        head.set_known(Known::ContentLength, b"0");
     } else {
         head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
         if !body.is_empty() {
@@ -113,19 +115,25 @@ pub async fn send(
 /// Refuses what is no request; nothing that follows on the connection can be
 /// trusted.
 pub async fn refuse(connection: &Connection, io: &mut Io<'_>, refusal: Refusal) -> Next {
-    record::refused(connection, refusal);
     let words = reason(refusal.status);
-    let body = if refusal.status == 400 { words } else { "" };
-    let mut out = connection.worker.buffers.take_output();
-    let head = format!(
-        "HTTP/1.1 {} {words}\r\ncontent-length: {}\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n{body}",
-        refusal.status,
-        body.len(),
-    );
-    out.extend_from_slice(head.as_bytes());
+    let body = match refusal.details {
+        "missing_host_header" | "path_normalization_failed" => "",
+        _ => words,
+    };
+    record::refused(connection, refusal, body.len() as u64);
+    let worker = &connection.worker;
+    let mut head = format!("HTTP/1.1 {} {words}\r\ncontent-length: {}\r\n", refusal.status, body.len());
+    if !body.is_empty() {
+        head.push_str("content-type: text/plain\r\n");
+    }
+    if let Some(http) = connection.http() {
+        worker.with_date(SystemTime::now(), |date| {
+            head.push_str(&format!("date: {date}\r\nserver: {}\r\n", http.manager.server_name));
+        });
+    }
+    let reply = format!("{head}connection: close\r\n\r\n{body}");
     // Whether the client reads it or not, the connection ends.
-    let _ = write_all(&mut io.writer, &out).await;
-    connection.worker.buffers.give_output(out);
+    let _ = write_all(&mut io.writer, reply.as_bytes()).await;
     Next::Close
 }
 

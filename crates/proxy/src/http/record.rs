@@ -94,12 +94,13 @@ fn write_logs(exchange: &Exchange<'_>, now: Instant) {
 }
 
 /// Records something that was no request.
-pub fn refused(connection: &Connection, refusal: Refusal) {
+pub fn refused(connection: &Connection, refusal: Refusal, sent: u64) {
     let Some(http) = connection.http() else { return };
     let nothing = Head::new(Vec::new(), 0, Parts::default());
     let mut exchange = Exchange::nothing(connection, http, nothing, Body::new(Framing::None));
     exchange.status = refusal.status;
     exchange.details = refusal.details.into();
+    exchange.sent = sent;
     exchange.flags = Flags::default();
     exchange.flags.set(Flag::DownstreamProtocolError);
     http.stats.rq_total.increment();
@@ -134,9 +135,7 @@ impl Record for View<'_, '_> {
     }
 
     fn protocol(&self) -> Option<&str> {
-        let request = &self.exchange.request;
-        let protocol = if request.is_http_10 { "HTTP/1.0" } else { "HTTP/1.1" };
-        some(request.method()).map(|_| protocol)
+        Some(if self.exchange.request.is_http_10 { "HTTP/1.0" } else { "HTTP/1.1" })
     }
 
     fn response_code(&self) -> u16 {

@@ -55,7 +55,13 @@ pub fn prepare(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
 fn take_hop_headers(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     let request = &mut exchange.request;
     if request.method() == "CONNECT" {
-        return Err(LocalReply::new(403, "upgrade_failed"));
+        // No route here is one for CONNECT.
+        exchange.keep_alive = false;
+        exchange.flags.set(Flag::NoRoute);
+        return Err(LocalReply::new(404, "route_not_found"));
+    }
+    if request.path() == "*" {
+        return Err(LocalReply::new(404, "absolute_path_rejected"));
     }
     if request.remove(Known::Expect) {
         exchange.expects_continue = !request.is_http_10;
@@ -116,10 +122,7 @@ fn normalize_path(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
         Normalized::Redirect(path) => {
             Err(LocalReply::new(307, "path_normalization_redirect").with("location", &path))
         }
-        Normalized::Refused => {
-            exchange.flags.set(Flag::DownstreamProtocolError);
-            Err(LocalReply::new(400, "path_normalization_failed"))
-        }
+        Normalized::Refused => Err(LocalReply::new(400, "path_normalization_failed")),
     }
 }
 

@@ -25,11 +25,20 @@ pub fn finish(exchange: &mut Exchange<'_>, decision: &Decision<'_>, forwarding: 
         exchange.request.set_known(Known::Connection, b"Upgrade");
         exchange.request.set_known(Known::Upgrade, protocol.as_bytes());
     }
-    if exchange.body.framing() == Framing::Chunked {
-        exchange.request.set_known(Known::TransferEncoding, b"chunked");
+    match exchange.body.framing() {
+        Framing::Chunked => exchange.request.set_known(Known::TransferEncoding, b"chunked"),
+        // A method that usually has a body says that this one is empty.
+        Framing::None if exchange.upgrade.is_none() && usually_has_body(exchange.request.method()) => {
+            exchange.request.set_known(Known::ContentLength, b"0");
+        }
+        _ => {}
     }
     name_operation(exchange);
     tell_peer(exchange, forwarding);
+}
+
+fn usually_has_body(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "DELETE" | "CONNECT" | "TRACE")
 }
 
 fn adds_envoy_headers(exchange: &Exchange<'_>) -> bool {

@@ -329,7 +329,10 @@ impl RequestHead for Head {
     }
 }
 
-/// The words after a status.
+/// The words after a status, as Envoy knows them.
 pub fn reason(status: u16) -> &'static str {
+    if status == 418 {
+        return "Unknown";
+    }
     http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
 }

@@ -34,6 +34,45 @@ pub struct Limits {
     pub http_10: bool,
 }
 
+/// The methods that Envoy knows; the frequent ones first.
+const METHODS: [&str; 35] = [
+    "GET",
+    "POST",
+    "PUT",
+    "DELETE",
+    "HEAD",
+    "OPTIONS",
+    "PATCH",
+    "CONNECT",
+    "TRACE",
+    "ACL",
+    "BIND",
+    "CHECKOUT",
+    "COPY",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MOVE",
+    "M-SEARCH",
+    "NOTIFY",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SOURCE",
+    "SUBSCRIBE",
+    "UNBIND",
+    "UNLINK",
+    "UNLOCK",
+    "UNSUBSCRIBE",
+    "QUERY",
+];
+
 /// Headers that fit on the stack; more need an allocation.
 const ON_STACK: usize = 100;
 
@@ -96,8 +135,10 @@ fn request_with<'b>(
         return Err(Refusal { status: 426, details: "low_version" });
     }
     let method = parsed.method.unwrap_or_default();
-    let mut parts =
-        Parts { method: Span::of(bytes, method.as_bytes()), is_http_10, fields, ..Parts::default() };
+    if !METHODS.contains(&method) {
+        return Err(CODEC_ERROR);
+    }
+    let mut parts = Parts { method: Span::of(bytes, method.as_bytes()), is_http_10, fields, ..Parts::default() };
     let host = collect_request_fields(bytes, parsed.headers, &mut parts.fields)?;
     let target = Target::parse(method, parsed.path.unwrap_or_default())?;
     // In absolute form the target names the host, whatever Host says.

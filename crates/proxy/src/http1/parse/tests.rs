@@ -66,6 +66,8 @@ fn requests_are_accepted_and_refused_as_listed() {
         (400, "GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_owned()),
         (400, "GET /\r\nHost: a\r\n\r\n".to_owned()),
         (400, " GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        (400, "FOO / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        (0, "M-SEARCH / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
         (400, "G@T / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
         // H6: bytes
         (400, with("X: a\0b")),
