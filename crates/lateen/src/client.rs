@@ -39,7 +39,8 @@ impl Client {
     }
 
     fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
         runtime.block_on(async {
             match tokio::time::timeout(LIMIT, self.exchange(method, path, body)).await {
                 Ok(answer) => answer,

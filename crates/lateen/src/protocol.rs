@@ -3,12 +3,23 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `POST /v1/apply`, `POST /v1/delete`.
+/// `POST /v1/apply`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApplyRequest {
     /// YAML texts with the names that problems are told by.
     pub sources: Vec<SourceText>,
     /// For objects that name no namespace.
+    pub namespace: String,
+}
+
+/// `POST /v1/delete`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeleteRequest {
+    /// Texts that name objects to delete.
+    pub sources: Vec<SourceText>,
+    /// Objects to delete, `VirtualService/default/reviews`.
+    pub keys: Vec<String>,
+    /// For objects of the texts that name no namespace.
     pub namespace: String,
 }
 
@@ -123,4 +134,37 @@ pub struct ObjectView {
 pub struct ErrorReply {
     /// A sentence.
     pub error: String,
+}
+
+/// `POST /v1/explain`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExplainRequest {
+    /// `GET`.
+    pub method: String,
+    /// `http://reviews:9080/`.
+    pub url: String,
+    /// Pod, Deployment or `svc/x` that sends it.
+    pub from: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// `NAME: VALUE`.
+    pub headers: Vec<String>,
+    /// Objects to put in first, without applying them.
+    pub sources: Vec<SourceText>,
+}
+
+/// The answer: whose proxy was asked, and what it would do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainReply {
+    /// The pod.
+    pub pod: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Whether the pod has a proxy at all.
+    pub has_proxy: bool,
+    /// What the proxy would do.
+    pub explanation: analysis::explain::Explanation,
+    /// Problems of the objects that were put in.
+    pub problems: Vec<ProblemView>,
 }

@@ -12,7 +12,8 @@ pub struct Sample {
 static SAMPLES: &[Sample] = &include!(concat!(env!("OUT_DIR"), "/samples.rs"));
 
 /// What `lateen up` starts without `-f`.
-pub const DEFAULT: [&str; 2] = ["bookinfo/platform/kube/bookinfo.yaml", "bookinfo/networking/bookinfo-gateway.yaml"];
+pub const DEFAULT: [&str; 2] =
+    ["bookinfo/platform/kube/bookinfo.yaml", "bookinfo/networking/bookinfo-gateway.yaml"];
 
 /// No one sample has that name.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,9 @@ pub fn find(name: &str) -> Result<&'static Sample, SampleError> {
     match found.as_slice() {
         [sample] => Ok(sample),
         [] => Err(SampleError::Unknown { name: name.to_owned(), nearest: nearest(wanted) }),
-        several => Err(SampleError::Ambiguous { name: name.to_owned(), candidates: list(several.iter().copied()) }),
+        several => {
+            Err(SampleError::Ambiguous { name: name.to_owned(), candidates: list(several.iter().copied()) })
+        }
     }
 }
 

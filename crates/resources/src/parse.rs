@@ -167,13 +167,15 @@ impl<'a> Reader<'a> {
         let key = ObjectKey::new(kind, meta.namespace.as_str(), meta.name.as_str());
 
         findings.extend(namespace_ignored);
-        let broken: Vec<Path> = findings
-            .iter()
-            .filter(|finding| finding.code.severity() == crate::Severity::Error)
-            .map(|finding| finding.path.clone())
-            .collect();
+        // A value that does not fit was taken out of the tree and is told already; what follows from that is not.
+        let mut broken = root.removed();
+        broken.extend(
+            findings
+                .iter()
+                .filter(|finding| finding.path == Path::root())
+                .map(|finding| finding.path.clone()),
+        );
         let checked = validate::object(&key, &meta, &spec);
-        // A value that was taken out is told already; what its absence leads to is not.
         let follows =
             |path: &Path| broken.iter().any(|broken| broken.contains(path) || path.contains(broken));
         findings.extend(checked.into_iter().filter(|finding| !follows(&finding.path)));
@@ -181,7 +183,11 @@ impl<'a> Reader<'a> {
         let refused =
             self.refusing || findings.iter().any(|finding| finding.code.severity() == crate::Severity::Error);
         self.tell(&key, &outline, findings);
-        if meta.name.is_empty() || self.is_written_twice(&key, at) || refused {
+        if meta.name.is_empty() {
+            return;
+        }
+        self.replace_earlier(&key, at);
+        if refused {
             return;
         }
         self.drafts.push(Draft { key, meta, spec, raw, outline });
@@ -189,14 +195,29 @@ impl<'a> Reader<'a> {
 
     /// The kind that an object states; none, and a problem, when it is not one of ours.
     fn kind(&mut self, root: &Node) -> Option<Kind> {
-        let (Some(version), Some(name)) = (self.text(root, "apiVersion"), self.text(root, "kind")) else {
+        let text = |key| root.get(key).and_then(|member| member.node.as_text());
+        let (Some(version), Some(name)) = (text("apiVersion"), text("kind")) else {
+            let missing: Vec<&str> =
+                ["apiVersion", "kind"].into_iter().filter(|key| text(key).is_none()).collect();
+            let at = root.get(missing[0]).map_or(root.position, |member| member.position);
+            let verb = if missing.len() == 1 { "is" } else { "are" };
+            let message = format!("`{}` {verb} missing", missing.join("` and `"));
+            self.problem(
+                Code::NotAnObject,
+                at,
+                message,
+                "an object says `apiVersion`, `kind` and `metadata.name`",
+            );
             return None;
         };
+        let (version, name) = (version.to_owned(), name.to_owned());
         if let Some(kind) = Kind::of(&version, &name) {
             return Some(kind);
         }
         let at = |key| root.get(key).map_or(root.position, |member| member.node.position);
-        if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == name) {
+        let namesake = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
+        // Gateway API has kinds of the same names, which are other kinds.
+        if let Some(kind) = namesake.filter(|_| !version.starts_with("gateway.networking.k8s.io/")) {
             let versions = kind.api_versions();
             let message = format!("the kind `{name}` is not known under `apiVersion: {version}`");
             let help = format!("write `apiVersion: {}`", versions[0]);
@@ -205,24 +226,9 @@ impl<'a> Reader<'a> {
         }
         let message = format!("the kind `{name}` of `{version}` is not one that a mesh reads");
         let near = decode::nearest(&name, Kind::ALL.into_iter().map(Kind::as_str));
-        let help = near.map_or_else(|| known_kinds(), |near| format!("did you mean `{near}`?"));
+        let help = near.map_or_else(known_kinds, |near| format!("did you mean `{near}`?"));
         self.problem(Code::UnknownKind, at("kind"), message, help);
         None
-    }
-
-    /// The text of a field that every object has.
-    fn text(&mut self, root: &Node, key: &str) -> Option<String> {
-        let member = root.get(key);
-        match member.and_then(|member| member.node.as_text()) {
-            Some(text) => Some(text.to_owned()),
-            None => {
-                let at = member.map_or(root.position, |member| member.position);
-                let message =
-                    format!("`{key}` is missing: an object says `apiVersion`, `kind` and `metadata.name`");
-                self.problem(Code::NotAnObject, at, message, "");
-                None
-            }
-        }
     }
 
     /// Gives a namespaced object its namespace and takes it from one that has none.
@@ -242,12 +248,12 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn is_written_twice(&mut self, key: &ObjectKey, at: Position) -> bool {
-        let Some(first) = self.lines.insert(key.clone(), at.line) else { return false };
-        self.lines.insert(key.clone(), first);
-        let message = format!("{key} is written twice in this file, first in line {first}");
+    /// As with kubectl, the last of several objects with the same key counts.
+    fn replace_earlier(&mut self, key: &ObjectKey, at: Position) {
+        let Some(first) = self.lines.insert(key.clone(), at.line) else { return };
+        self.drafts.retain(|draft| draft.key != *key);
+        let message = format!("{key} is written in line {first} of this file already; only this one counts");
         self.problem(Code::DuplicateObject, at, message, "remove one of the two, or rename it");
-        true
     }
 
     fn tell(&mut self, key: &ObjectKey, outline: &Outline, findings: Vec<Finding>) {
@@ -306,7 +312,7 @@ fn content(kind: Kind, root: &mut Node, findings: &mut Vec<Finding>) -> Spec {
         Kind::ServiceAccount => Spec::ServiceAccount(kubernetes(root, findings)),
         Kind::ConfigMap => Spec::ConfigMap(kubernetes(root, findings)),
         Kind::Secret => Spec::Secret(kubernetes(root, findings)),
-        Kind::Service => Spec::Service(kubernetes(root, findings)),
+        Kind::Service => Spec::Service(Box::new(kubernetes(root, findings))),
         Kind::Deployment => Spec::Deployment(Box::new(kubernetes(root, findings))),
         Kind::Pod => Spec::Pod(Box::new(kubernetes(root, findings))),
         Kind::Gateway => Spec::Gateway(istio(root, findings)),

@@ -3,9 +3,11 @@
 //!
 //! [`metrics`] counts without locks and prints Prometheus text, [`istio`]
 //! knows Istio's standard metrics, [`access_log`] compiles Envoy's format
-//! strings and [`log_writer`] brings lines to a file off the hot path.
+//! strings, [`log_writer`] brings lines to a file off the hot path, and
+//! [`status`] is what programs ask each other.
 
 pub mod access_log;
 pub mod istio;
 pub mod log_writer;
 pub mod metrics;
+pub mod status;

@@ -9,7 +9,9 @@ use crate::protocol::ObjectView;
 
 /// Shows the objects of a kind.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  lateen get virtualservices\n  lateen get vs reviews -o yaml\n  lateen get pods -A")]
+#[command(
+    after_help = "Examples:\n  lateen get virtualservices\n  lateen get vs reviews -o yaml\n  lateen get pods -A"
+)]
 pub struct Get {
     /// Kind: `virtualservice`, `vs`, `pods`, …
     kind: String,
@@ -38,7 +40,9 @@ pub fn run(arguments: &Get, client: &Client) -> Outcome {
     }
     let objects: Vec<ObjectView> = client.get(&path)?;
     if let (Some(name), true) = (&arguments.name, objects.is_empty()) {
-        return Err(anyhow::anyhow!("no {} `{name}` in namespace `{}`", kind.as_str(), arguments.namespace).into());
+        return Err(
+            anyhow::anyhow!("no {} `{name}` in namespace `{}`", kind.as_str(), arguments.namespace).into()
+        );
     }
     print(&objects, arguments)
 }
@@ -107,17 +111,27 @@ fn summary(object: &ObjectView) -> String {
         items.filter_map(|item| item.as_str()).collect::<Vec<_>>().join(",")
     };
     match object.kind.as_str() {
-        "VirtualService" => format!("hosts {}  gateways {}", list(&spec["hosts"]), or_mesh(&list(&spec["gateways"]))),
+        "VirtualService" => {
+            format!("hosts {}  gateways {}", list(&spec["hosts"]), or_mesh(&list(&spec["gateways"])))
+        }
         "DestinationRule" => {
             let subsets = spec["subsets"].as_array().into_iter().flatten();
             let names: Vec<&str> = subsets.filter_map(|subset| subset["name"].as_str()).collect();
             format!("host {}  subsets {}", spec["host"].as_str().unwrap_or(""), names.join(","))
         }
-        "ServiceEntry" => format!("hosts {}  {}", list(&spec["hosts"]), spec["resolution"].as_str().unwrap_or("NONE")),
+        "ServiceEntry" => {
+            format!("hosts {}  {}", list(&spec["hosts"]), spec["resolution"].as_str().unwrap_or("NONE"))
+        }
         "Gateway" => {
             let servers = spec["servers"].as_array().into_iter().flatten();
             let ports: Vec<String> = servers
-                .map(|server| format!("{}/{}", server["port"]["number"], server["port"]["protocol"].as_str().unwrap_or("")))
+                .map(|server| {
+                    format!(
+                        "{}/{}",
+                        server["port"]["number"],
+                        server["port"]["protocol"].as_str().unwrap_or("")
+                    )
+                })
                 .collect();
             format!("ports {}", ports.join(","))
         }

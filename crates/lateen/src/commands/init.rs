@@ -80,7 +80,11 @@ fn feed(program: &PathBuf, flags: &[&str], text: &str) -> Result<()> {
     child.stdin.take().context("the child has no standard input")?.write_all(text.as_bytes())?;
     let output = child.wait_with_output().with_context(|| format!("wait for `{}`", program.display()))?;
     if !output.status.success() {
-        bail!("`{}` refused the rules: {}", program.display(), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "`{}` refused the rules: {}",
+            program.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }

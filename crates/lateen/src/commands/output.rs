@@ -24,7 +24,7 @@ pub enum Format {
 /// A table without lines, as kubectl prints it.
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.to_vec());
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
     for column in table.column_iter_mut() {
         column.set_padding((0, 3));
     }

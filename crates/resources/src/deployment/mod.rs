@@ -1,4 +1,10 @@
 //! Deployment: a number of equal pods.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
+
+pub(crate) mod validate;
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,9 +1,14 @@
 //! DestinationRule: how connections to a host are made, and which subsets it has.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 mod connection_pool;
 mod load_balancer;
 mod outlier_detection;
 mod tls;
+pub(crate) mod validate;
 
 pub use connection_pool::{
     ConnectionKeepalive, ConnectionPoolSettings, H2UpgradePolicy, HttpSettings, TcpKeepalive, TcpSettings,

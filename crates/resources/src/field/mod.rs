@@ -2,9 +2,11 @@
 
 mod duration;
 mod int_or_string;
+mod protocol;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use int_or_string::IntOrString;
+pub use protocol::Protocol;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,3 +73,6 @@ pub(crate) fn base64_map<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<
     let map = BTreeMap::<String, Base64>::deserialize(from)?;
     Ok(map.into_iter().map(|(key, bytes)| (key, bytes.0.unwrap_or_default())).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,11 @@
 //! Gateway: which ports a gateway listens on, for which hosts, and how they are secured.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 mod tls;
+pub(crate) mod validate;
 
 pub use tls::{ServerTlsMode, ServerTlsSettings, TlsCertificate, TlsProtocol};
 

@@ -7,7 +7,9 @@ pub use code::{Code, Severity};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::object::ObjectKey;
+use crate::object::{Object, ObjectKey};
+use crate::path::Path;
+use crate::source::Position;
 
 /// Something wrong with an object or a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,28 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// A problem at a field of an object.
+    pub fn at(
+        object: &Object,
+        path: &Path,
+        code: Code,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        let Position { line, column } = object.source.position_of(path);
+        Self {
+            code,
+            severity: code.severity(),
+            file: Arc::clone(&object.source.file),
+            line,
+            column,
+            object: Some(object.key.clone()),
+            path: path.to_string(),
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+
     /// Whether the object is refused because of it.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

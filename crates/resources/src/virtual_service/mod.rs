@@ -2,10 +2,15 @@
 //!
 //! The types mirror `networking.istio.io` field by field. Fields keep Istio's meaning and default; where
 //! Istio has a `oneof`, there is an enum here.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 mod action;
 mod matching;
 mod route;
+pub(crate) mod validate;
 
 pub use action::{
     Abort, AbortError, CorsPolicy, Delay, DirectResponseBody, HeaderOperations, Headers, HttpDirectResponse,

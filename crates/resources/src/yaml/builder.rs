@@ -86,18 +86,19 @@ impl Builder {
     /// Takes an event. A fault that is returned ends the document; others are collected.
     pub(super) fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
         let position = to_position(span.start);
+        let tagged = span.tag_start().map_or(position, to_position);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let value = self.scalar(&text, style, tag.as_deref(), position);
+                let value = self.scalar(&text, style, tag.as_deref(), tagged);
                 let plain_text = matches!(style, ScalarStyle::Plain).then_some(text.as_ref());
                 self.complete(Node { position, value }, anchor, plain_text);
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.collection_tag(tag.as_deref(), position);
+                self.collection_tag(tag.as_deref(), tagged);
                 self.open.push(Open::List { position, anchor, elements: Vec::new() });
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.collection_tag(tag.as_deref(), position);
+                self.collection_tag(tag.as_deref(), tagged);
                 self.open.push(Open::Map(OpenMap::new(position, anchor)));
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
@@ -124,7 +125,7 @@ impl Builder {
                 Some("str") => Value::Text(text.to_owned()),
                 Some("int" | "float" | "bool" | "null") => scalar::resolve(text),
                 // `!` alone says that the scalar is text.
-                None if !tag.is_custom() => Value::Text(text.to_owned()),
+                None if tag.original() == "!" => Value::Text(text.to_owned()),
                 _ => {
                     self.faults.push(ignored_tag(tag, position));
                     as_written()

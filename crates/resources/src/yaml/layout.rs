@@ -18,7 +18,15 @@ pub(crate) struct Level<'a> {
 
 impl<'a> Layout<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { lines: text.lines().collect() }
+        Self { lines: split_lines(text) }
+    }
+
+    /// The last line up to this one that has content.
+    pub(crate) fn last_with_content(&self, number: usize) -> usize {
+        (1..=number.min(self.lines.len()))
+            .rev()
+            .find(|line| !self.line(*line).trim().is_empty())
+            .unwrap_or(number)
     }
 
     /// A line, from 1; empty beyond the end.
@@ -92,6 +100,19 @@ impl<'a> Layout<'a> {
             })
         })
     }
+}
+
+/// Lines end as YAML has it: with LF, CR LF or CR.
+fn split_lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['\n', '\r']) {
+        lines.push(&rest[..at]);
+        let end = if rest[at..].starts_with("\r\n") { at + 2 } else { at + 1 };
+        rest = &rest[end..];
+    }
+    lines.push(rest);
+    lines
 }
 
 /// Whether what comes next is a value: after the indentation, a dash, a colon, a bracket or a comma.

@@ -13,8 +13,19 @@ use crate::source::Position;
 pub(super) fn explain(error: &ScanError, text: &str) -> Fault {
     let layout = Layout::new(text);
     let marker = error.marker();
-    let place = Place { layout: &layout, line: marker.line().max(1), column: marker.col() + 1 };
+    let mut place = Place { layout: &layout, line: marker.line().max(1), column: marker.col() + 1 };
+    if layout.line(place.line).trim().is_empty() {
+        // The error shows at the end of the text; what is wrong stands above.
+        place.line = layout.last_with_content(place.line);
+        place.column = layout.level(place.line).indent + 1;
+    }
     use ErrorKind as Kind;
+    if let Some(column) = layout.line(place.line).find("{{") {
+        return place.at(place.line, column + 1).say(
+            "this is a template, not yet YAML",
+            "render it first, for example with `helm template`; as text, `{{` must stand in quotes",
+        );
+    }
     match error.kind() {
         Kind::TabInBlockIndentation
         | Kind::TabInIndentation
@@ -163,6 +174,10 @@ impl Place<'_> {
         let level = self.layout.level(self.line);
         let open = self.layout.open_levels(self.line);
         let here = self.at(self.line, level.indent + 1);
+        if self.character() == Some('-') && self.column > level.indent + 1 && is_key(level.content) {
+            let message = format!("a list cannot begin behind `{}` in the same line", head(level.content));
+            return self.say(message, "put each element, with its `- `, on a line of its own below");
+        }
         let (said, element) = (head(level.content), is_element(level.content));
         let beside = open.iter().filter(|open| open.indent == level.indent).collect::<Vec<_>>();
         if let Some(same) = beside.first()
@@ -227,7 +242,17 @@ impl Place<'_> {
 
     fn unclosed_quote(&self) -> Fault {
         let (line, column) = self.layout.open_quote(self.line).unwrap_or((self.line, self.column));
-        self.at(line, column).say("this quote is not closed", "close it in the same line")
+        let here = self.at(line, column);
+        if line == self.line {
+            return here.say("this quote is not closed", "close it in the same line");
+        }
+        here.say(
+            format!(
+                "this quote is not closed before line {}, which is not indented as a part of the text",
+                self.line
+            ),
+            "close it in the same line, or indent the lines of the text deeper than its key",
+        )
     }
 
     fn text_after_quote(&self) -> Fault {

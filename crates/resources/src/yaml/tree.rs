@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use crate::path::Step;
+use crate::path::{Path, Step, Trail};
 use crate::source::{Names, Outline, Position};
 
 /// A value and where it begins.
@@ -84,6 +84,30 @@ impl Node {
             _ => None,
         };
         child.is_some_and(|child| child.remove(rest))
+    }
+
+    /// Everything below that was taken out.
+    pub(crate) fn removed(&self) -> Vec<Path> {
+        let mut paths = Vec::new();
+        self.collect_removed(&Trail::top(), &mut paths);
+        paths
+    }
+
+    fn collect_removed(&self, at: &Trail<'_>, paths: &mut Vec<Path>) {
+        match &self.value {
+            Value::Removed => paths.push(at.path()),
+            Value::List(elements) => {
+                for (index, element) in elements.iter().enumerate() {
+                    element.collect_removed(&at.index(index), paths);
+                }
+            }
+            Value::Map(members) => {
+                for member in members {
+                    member.node.collect_removed(&at.key(&member.key), paths);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The same as JSON.

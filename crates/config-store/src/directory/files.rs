@@ -1,0 +1,109 @@
+//! Names, texts and the safe replacement of files.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use resources::{Object, ObjectKey};
+
+use super::DirectoryError;
+
+/// The folder of kinds that live in no namespace.
+const CLUSTER_FOLDER: &str = "_cluster";
+
+/// Namespace of objects in files that stand in no namespace's folder.
+const DEFAULT_NAMESPACE: &str = "default";
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DirectoryError {
+    move |source| DirectoryError::File { action, path: path.to_owned(), source }
+}
+
+/// Makes a folder and those above it.
+pub(super) fn create_folder(path: &Path) -> Result<(), DirectoryError> {
+    fs::create_dir_all(path).map_err(failed("create", path))
+}
+
+/// Where an object goes that no file holds.
+pub(super) fn path_of(root: &Path, key: &ObjectKey) -> PathBuf {
+    let folder = if key.namespace.is_empty() { CLUSTER_FOLDER } else { &key.namespace };
+    root.join(folder).join(format!("{}-{}.yaml", key.kind.as_str().to_lowercase(), key.name))
+}
+
+/// The namespace of objects in a file that name none: its folder's.
+pub(super) fn namespace_of(root: &Path, path: &Path) -> String {
+    let below = path.parent().and_then(|folder| folder.strip_prefix(root).ok()).and_then(Path::to_str);
+    match below {
+        Some(name) if !name.is_empty() && name != CLUSTER_FOLDER => name.to_owned(),
+        _ => DEFAULT_NAMESPACE.to_owned(),
+    }
+}
+
+/// The text of every YAML file in the folder and one level below it.
+pub(super) fn read_folder(root: &Path) -> Result<BTreeMap<PathBuf, String>, DirectoryError> {
+    let mut texts = BTreeMap::new();
+    for path in entries(root)? {
+        if path.is_dir() {
+            for path in entries(&path)? {
+                read_file(path, &mut texts)?;
+            }
+        } else {
+            read_file(path, &mut texts)?;
+        }
+    }
+    Ok(texts)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, DirectoryError> {
+    let list = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+    match list() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(failed("list", folder)),
+    }
+}
+
+fn read_file(path: PathBuf, texts: &mut BTreeMap<PathBuf, String>) -> Result<(), DirectoryError> {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let is_hidden = path.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'));
+    if is_hidden || !matches!(extension, Some("yaml" | "yml" | "json")) || !path.is_file() {
+        return Ok(());
+    }
+    match fs::read(&path) {
+        Ok(bytes) => _ = texts.insert(path, String::from_utf8_lossy(&bytes).into_owned()),
+        // An editor replaces files: between its two steps there is none.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed("read", &path)(error)),
+    }
+    Ok(())
+}
+
+/// The YAML of objects, a document each.
+pub(super) fn text_of(objects: &[Arc<Object>]) -> String {
+    let documents: Vec<String> = objects.iter().map(|object| resources::yaml::to_yaml(&object.raw)).collect();
+    documents.join("---\n")
+}
+
+/// Puts `text` in a file's place: written beside it, flushed, renamed.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), DirectoryError> {
+    let folder = path.parent().unwrap_or(path);
+    create_folder(folder)?;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("object");
+    let beside = folder.join(format!(".{name}.new"));
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(failed("write", path))
+}
+
+/// Deletes a file; one that is gone already is fine.
+pub(super) fn delete(path: &Path) -> Result<(), DirectoryError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete", path)(error)),
+        _ => Ok(()),
+    }
+}

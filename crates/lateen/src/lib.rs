@@ -1,1 +1,0 @@
-//! One binary: command line, control plane, proxy, local mesh.

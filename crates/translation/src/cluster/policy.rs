@@ -1,0 +1,336 @@
+//! What a DestinationRule says about the connections of a cluster.
+
+use std::time::Duration;
+
+use resources::destination_rule::{
+    ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, ConsistentHashLb, H2UpgradePolicy,
+    HashAlgorithm, LoadBalancerPolicy, LoadBalancerSettings, OutlierDetection as RuleOutlierDetection,
+    SimpleLb, TcpKeepalive as RuleKeepalive,
+};
+use xds::envoy::config::cluster::v3::cluster::{
+    ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy, LeastRequestLbConfig, MaglevLbConfig,
+    RingHashLbConfig, RoundRobinLbConfig, SlowStartConfig,
+};
+use xds::envoy::config::cluster::v3::{
+    CircuitBreakers, Cluster, OutlierDetection, UpstreamConnectionOptions,
+};
+use xds::envoy::config::core::v3::data_source::Specifier;
+use xds::envoy::config::core::v3::transport_socket::ConfigType;
+use xds::envoy::config::core::v3::{
+    DataSource, HttpProtocolOptions as CommonOptions, RuntimeDouble, TcpKeepalive, TransportSocket,
+};
+use xds::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
+use xds::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
+use xds::envoy::extensions::transport_sockets::tls::v3::{
+    CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, TlsCertificate, UpstreamTlsContext,
+};
+use xds::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
+use xds::envoy::r#type::v3::Percent;
+
+use super::{as_downstream, as_http1, as_http2, http_options, unlimited_thresholds};
+use crate::address::duration;
+use crate::extensions::Extensions;
+use crate::service::{Port, Service};
+use crate::snapshot::Rule;
+
+/// The system's authorities, where Istio's images and Debian have them.
+const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// The settings that hold for one port and subset.
+#[derive(Debug, Default)]
+pub(super) struct Policy {
+    load_balancer: Option<LoadBalancerSettings>,
+    connection_pool: Option<ConnectionPoolSettings>,
+    outlier_detection: Option<RuleOutlierDetection>,
+    tls: Option<ClientTlsSettings>,
+}
+
+impl Policy {
+    /// The rule's policy, field by field replaced by the subset's; what is said
+    /// for the port replaces all of it.
+    pub(super) fn of(rule: &Rule, subset: &str, port: u16) -> Self {
+        let mut policy = Self::default();
+        let top = rule.policy.iter().map(|(policy, _)| policy);
+        let subset = rule.subset(subset).and_then(|(subset, _)| subset.traffic_policy.as_ref());
+        for layer in top.chain(subset) {
+            policy.load_balancer = layer.load_balancer.clone().or(policy.load_balancer);
+            policy.connection_pool = layer.connection_pool.clone().or(policy.connection_pool);
+            policy.outlier_detection = layer.outlier_detection.clone().or(policy.outlier_detection);
+            policy.tls = layer.tls.clone().or(policy.tls);
+            if let Some(own) = layer.port_level_settings.iter().find(|own| own.port == Some(port)) {
+                policy = Self {
+                    load_balancer: own.load_balancer.clone(),
+                    connection_pool: own.connection_pool.clone(),
+                    outlier_detection: own.outlier_detection.clone(),
+                    tls: own.tls.clone(),
+                };
+            }
+        }
+        policy
+    }
+
+    /// The hash that requests to this port and subset are balanced by.
+    pub(super) fn hash(&self) -> Option<&ConsistentHashLb> {
+        match self.load_balancer.as_ref()?.policy.as_ref()? {
+            LoadBalancerPolicy::ConsistentHash(hash) => Some(hash),
+            LoadBalancerPolicy::Simple(_) => None,
+        }
+    }
+}
+
+/// Writes `policy` into `cluster`.
+pub(super) fn apply(
+    cluster: &mut Cluster,
+    port: &Port,
+    policy: &Policy,
+    discovery: DiscoveryType,
+    extensions: &Extensions,
+    service: &Service,
+) {
+    balance(cluster, policy.load_balancer.as_ref(), discovery);
+    let pool = policy.connection_pool.clone().unwrap_or_default();
+    limit(cluster, &pool);
+    speak(cluster, port, &pool, extensions);
+    if let Some(detection) = &policy.outlier_detection {
+        cluster.outlier_detection = Some(outlier_detection(detection));
+        if detection.min_health_percent > 0
+            && let Some(config) = &mut cluster.common_lb_config
+        {
+            config.healthy_panic_threshold = Some(Percent { value: f64::from(detection.min_health_percent) });
+        }
+    }
+    if let Some(tls) = &policy.tls {
+        cluster.transport_socket = transport_socket(tls, port, extensions, service);
+    }
+}
+
+fn balance(cluster: &mut Cluster, settings: Option<&LoadBalancerSettings>, discovery: DiscoveryType) {
+    if discovery == DiscoveryType::OriginalDst {
+        cluster.lb_policy = LbPolicy::ClusterProvided.into();
+        return;
+    }
+    let policy = settings.and_then(|settings| settings.policy.as_ref());
+    let slow_start = settings.and_then(slow_start);
+    match policy {
+        Some(LoadBalancerPolicy::ConsistentHash(hash)) => by_hash(cluster, hash),
+        Some(LoadBalancerPolicy::Simple(SimpleLb::Random)) => cluster.lb_policy = LbPolicy::Random.into(),
+        Some(LoadBalancerPolicy::Simple(SimpleLb::Passthrough)) => {
+            cluster.lb_policy = LbPolicy::ClusterProvided.into();
+            cluster.cluster_discovery_type =
+                Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into()));
+            cluster.eds_cluster_config = None;
+            cluster.load_assignment = None;
+        }
+        Some(LoadBalancerPolicy::Simple(SimpleLb::LeastRequest | SimpleLb::LeastConn)) => {
+            cluster.lb_policy = LbPolicy::LeastRequest.into();
+            cluster.lb_config = slow_start.map(|slow_start_config| {
+                LbConfig::LeastRequestLbConfig(LeastRequestLbConfig {
+                    slow_start_config: Some(slow_start_config),
+                    ..LeastRequestLbConfig::default()
+                })
+            });
+        }
+        // The mesh's default, where Istio's would be LEAST_REQUEST.
+        Some(LoadBalancerPolicy::Simple(SimpleLb::RoundRobin | SimpleLb::Unspecified)) | None => {
+            cluster.lb_policy = LbPolicy::RoundRobin.into();
+            cluster.lb_config = slow_start.map(|slow_start_config| {
+                LbConfig::RoundRobinLbConfig(RoundRobinLbConfig {
+                    slow_start_config: Some(slow_start_config),
+                })
+            });
+        }
+    }
+}
+
+fn slow_start(settings: &LoadBalancerSettings) -> Option<SlowStartConfig> {
+    let warmup = settings.warmup.as_ref();
+    let window = warmup.and_then(|warmup| warmup.duration).or(settings.warmup_duration_secs)?;
+    let aggression = warmup.and_then(|warmup| warmup.aggression);
+    Some(SlowStartConfig {
+        slow_start_window: Some(duration(window)),
+        aggression: aggression.map(|value| RuntimeDouble {
+            default_value: value,
+            runtime_key: "lateen.warmup.aggression".to_owned(),
+        }),
+        min_weight_percent: Some(Percent {
+            value: warmup.and_then(|warmup| warmup.minimum_percent).unwrap_or(10.0),
+        }),
+    })
+}
+
+fn by_hash(cluster: &mut Cluster, hash: &ConsistentHashLb) {
+    let ring = |size: u64| {
+        let size = if size == 0 { 1024 } else { size };
+        LbConfig::RingHashLbConfig(RingHashLbConfig {
+            minimum_ring_size: Some(size),
+            ..RingHashLbConfig::default()
+        })
+    };
+    match &hash.algorithm {
+        Some(HashAlgorithm::Maglev { table_size }) => {
+            cluster.lb_policy = LbPolicy::Maglev.into();
+            cluster.lb_config = Some(LbConfig::MaglevLbConfig(MaglevLbConfig {
+                table_size: Some(*table_size).filter(|size| *size != 0),
+            }));
+        }
+        Some(HashAlgorithm::RingHash { minimum_ring_size }) => {
+            cluster.lb_policy = LbPolicy::RingHash.into();
+            cluster.lb_config = Some(ring(*minimum_ring_size));
+        }
+        None => {
+            cluster.lb_policy = LbPolicy::RingHash.into();
+            cluster.lb_config = Some(ring(hash.minimum_ring_size));
+        }
+    }
+}
+
+fn limit(cluster: &mut Cluster, pool: &ConnectionPoolSettings) {
+    let mut thresholds = unlimited_thresholds();
+    if let Some(http) = &pool.http {
+        replace(&mut thresholds.max_pending_requests, http.http1_max_pending_requests);
+        replace(&mut thresholds.max_requests, http.http2_max_requests);
+        replace(&mut thresholds.max_retries, http.max_retries);
+    }
+    if let Some(tcp) = &pool.tcp {
+        replace(&mut thresholds.max_connections, tcp.max_connections);
+        if let Some(timeout) = tcp.connect_timeout {
+            cluster.connect_timeout = Some(duration(timeout));
+        }
+        if let Some(keepalive) = &tcp.tcp_keepalive {
+            cluster.upstream_connection_options = Some(UpstreamConnectionOptions {
+                tcp_keepalive: Some(tcp_keepalive(keepalive)),
+                ..UpstreamConnectionOptions::default()
+            });
+        }
+    }
+    cluster.circuit_breakers =
+        Some(CircuitBreakers { thresholds: vec![thresholds], ..CircuitBreakers::default() });
+}
+
+/// 0 means not set.
+fn replace(limit: &mut Option<u32>, value: u32) {
+    if value != 0 {
+        *limit = Some(value);
+    }
+}
+
+fn tcp_keepalive(keepalive: &RuleKeepalive) -> TcpKeepalive {
+    let seconds = |time: Option<Duration>| time.map(|time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
+    TcpKeepalive {
+        keepalive_probes: Some(keepalive.probes).filter(|probes| *probes != 0),
+        keepalive_time: seconds(keepalive.time),
+        keepalive_interval: seconds(keepalive.interval),
+    }
+}
+
+/// Which HTTP is spoken to the endpoints, and how.
+fn speak(cluster: &mut Cluster, port: &Port, pool: &ConnectionPoolSettings, extensions: &Extensions) {
+    let http = pool.http.as_ref();
+    let upgrades = http.is_some_and(|http| http.h2_upgrade_policy == H2UpgradePolicy::Upgrade);
+    let follows = http.is_some_and(|http| http.use_client_protocol);
+    let protocol = port.protocol;
+    let set = http.is_some_and(|http| {
+        http.idle_timeout.is_some()
+            || http.max_requests_per_connection != 0
+            || http.max_concurrent_streams != 0
+    }) || pool.tcp.as_ref().is_some_and(|tcp| tcp.max_connection_duration.is_some());
+    let mut options = match () {
+        () if follows => as_downstream(),
+        () if protocol.is_http2() || upgrades && protocol.may_be_http() => as_http2(),
+        () if protocol.is_http() && set => as_http1(),
+        () if protocol.may_be_http() && !protocol.is_http() => as_downstream(),
+        () => return,
+    };
+    let idle = http.and_then(|http| http.idle_timeout);
+    let most = http.map(|http| http.max_requests_per_connection).filter(|most| *most != 0);
+    let life = pool.tcp.as_ref().and_then(|tcp| tcp.max_connection_duration);
+    if idle.is_some() || most.is_some() || life.is_some() {
+        options.common_http_protocol_options = Some(CommonOptions {
+            idle_timeout: idle.map(duration),
+            max_requests_per_connection: most,
+            max_connection_duration: life.map(duration),
+            ..CommonOptions::default()
+        });
+    }
+    cluster.typed_extension_protocol_options = http_options(extensions, options);
+}
+
+fn outlier_detection(rule: &RuleOutlierDetection) -> OutlierDetection {
+    let on = |count: u32| Some(if count == 0 { 0 } else { 100 });
+    let in_a_row = rule.consecutive_5xx_errors;
+    let gateway =
+        rule.consecutive_gateway_errors.or(Some(rule.consecutive_errors).filter(|count| *count != 0));
+    OutlierDetection {
+        consecutive_5xx: in_a_row.filter(|count| *count != 0),
+        enforcing_consecutive_5xx: in_a_row.and_then(on),
+        consecutive_gateway_failure: gateway.filter(|count| *count != 0),
+        enforcing_consecutive_gateway_failure: gateway.and_then(on),
+        interval: rule.interval.map(duration),
+        base_ejection_time: rule.base_ejection_time.map(duration),
+        max_ejection_percent: Some(rule.max_ejection_percent).filter(|percent| *percent != 0),
+        enforcing_success_rate: Some(0),
+        split_external_local_origin_errors: rule.split_external_local_origin_errors,
+        consecutive_local_origin_failure: rule
+            .consecutive_local_origin_failures
+            .filter(|_| rule.split_external_local_origin_errors),
+        enforcing_consecutive_local_origin_failure: rule.split_external_local_origin_errors.then_some(100),
+        ..OutlierDetection::default()
+    }
+}
+
+/// TLS that the rule asks for. Certificates of the mesh itself are not given
+/// out yet: `ISTIO_MUTUAL` stays in the clear, as does everything inside.
+fn transport_socket(
+    tls: &ClientTlsSettings,
+    port: &Port,
+    extensions: &Extensions,
+    service: &Service,
+) -> Option<TransportSocket> {
+    if !matches!(tls.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual) {
+        return None;
+    }
+    let authorities =
+        if tls.ca_certificates.is_empty() { SYSTEM_AUTHORITIES } else { tls.ca_certificates.as_str() };
+    let verified = !tls.insecure_skip_verify.unwrap_or_default();
+    let validation = CertificateValidationContext {
+        trusted_ca: verified.then(|| file(authorities)),
+        match_typed_subject_alt_names: tls.subject_alt_names.iter().map(|name| exact_name(name)).collect(),
+        ..CertificateValidationContext::default()
+    };
+    let certificate = TlsCertificate {
+        certificate_chain: Some(file(&tls.client_certificate)),
+        private_key: Some(file(&tls.private_key)),
+        ..TlsCertificate::default()
+    };
+    let sni = if tls.sni.is_empty() && !service.host.starts_with('*') { &service.host } else { &tls.sni };
+    let context = UpstreamTlsContext {
+        sni: sni.clone(),
+        common_tls_context: Some(CommonTlsContext {
+            alpn_protocols: if port.protocol.is_http2() { vec!["h2".to_owned()] } else { Vec::new() },
+            tls_certificates: if tls.mode == ClientTlsMode::Mutual { vec![certificate] } else { Vec::new() },
+            validation_context_type: Some(ValidationContextType::ValidationContext(validation)),
+            ..CommonTlsContext::default()
+        }),
+        ..UpstreamTlsContext::default()
+    };
+    Some(TransportSocket {
+        name: "envoy.transport_sockets.tls".to_owned(),
+        config_type: Some(ConfigType::TypedConfig(extensions.pack(&context)?)),
+    })
+}
+
+fn file(name: &str) -> DataSource {
+    DataSource { specifier: Some(Specifier::Filename(name.to_owned())), ..DataSource::default() }
+}
+
+fn exact_name(name: &str) -> SubjectAltNameMatcher {
+    let kind = if name.contains("://") { SanType::Uri } else { SanType::Dns };
+    SubjectAltNameMatcher {
+        san_type: kind.into(),
+        matcher: Some(StringMatcher {
+            match_pattern: Some(MatchPattern::Exact(name.to_owned())),
+            ..StringMatcher::default()
+        }),
+        ..SubjectAltNameMatcher::default()
+    }
+}

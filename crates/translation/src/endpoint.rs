@@ -1,0 +1,104 @@
+//! Endpoints of a cluster as xDS has them.
+
+use std::collections::BTreeMap;
+
+use xds::envoy::config::core::v3::{HealthStatus, Locality, Metadata};
+use xds::envoy::config::endpoint::v3::{
+    ClusterLoadAssignment, Endpoint as XdsEndpoint, LbEndpoint, LocalityLbEndpoints,
+    lb_endpoint::HostIdentifier,
+};
+use xds::origin::{NAMESPACE, string_struct};
+use xds::resource::Resource;
+
+use crate::address;
+use crate::memo::Shared;
+use crate::mesh::CLUSTER_ID;
+use crate::node;
+use crate::service::{Endpoint, Endpoints};
+
+/// All that the endpoints of one cluster are made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct EndpointsKey {
+    /// The cluster's name.
+    pub(crate) name: String,
+    /// The service's port.
+    pub(crate) port: u16,
+    /// Labels of the subset; empty for the whole service.
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) endpoints: Shared<Endpoints>,
+}
+
+impl EndpointsKey {
+    pub(crate) fn build(&self) -> Resource {
+        Resource::new(self.name.clone(), &self.assignment(), Vec::new())
+    }
+
+    /// The endpoints by locality.
+    pub(crate) fn assignment(&self) -> ClusterLoadAssignment {
+        let mut places: BTreeMap<&node::Locality, Vec<LbEndpoint>> = BTreeMap::new();
+        for endpoint in &self.endpoints.list {
+            if !self.labels.iter().all(|(key, value)| endpoint.labels.get(key) == Some(value)) {
+                continue;
+            }
+            let Some(port) = endpoint.ports.get(&self.port) else { continue };
+            places.entry(&endpoint.locality).or_default().push(lb_endpoint(endpoint, *port));
+        }
+        let endpoints = places.into_iter().map(|(place, lb_endpoints)| LocalityLbEndpoints {
+            load_balancing_weight: Some(weight_of(&lb_endpoints)),
+            locality: Some(locality(place)),
+            lb_endpoints,
+            ..LocalityLbEndpoints::default()
+        });
+        ClusterLoadAssignment {
+            cluster_name: self.name.clone(),
+            endpoints: endpoints.collect(),
+            ..ClusterLoadAssignment::default()
+        }
+    }
+}
+
+fn weight_of(endpoints: &[LbEndpoint]) -> u32 {
+    endpoints.iter().map(|endpoint| endpoint.load_balancing_weight.unwrap_or(1)).sum()
+}
+
+fn locality(place: &node::Locality) -> Locality {
+    Locality { region: place.region.clone(), zone: place.zone.clone(), sub_zone: place.sub_zone.clone() }
+}
+
+fn lb_endpoint(endpoint: &Endpoint, port: u16) -> LbEndpoint {
+    LbEndpoint {
+        health_status: HealthStatus::Healthy.into(),
+        metadata: metadata(endpoint),
+        load_balancing_weight: Some(endpoint.weight.max(1)),
+        host_identifier: Some(HostIdentifier::Endpoint(XdsEndpoint {
+            address: Some(address::endpoint(&endpoint.address, port)),
+            ..XdsEndpoint::default()
+        })),
+    }
+}
+
+/// Who is there: Istio's one string, and the same in single values for access
+/// logs and statistics of an Envoy without Istio's filters.
+fn metadata(endpoint: &Endpoint) -> Option<Metadata> {
+    let workload = &endpoint.workload;
+    if workload.name.is_empty() {
+        return None;
+    }
+    let service = node::canonical_service(&endpoint.labels).unwrap_or(&workload.name);
+    let revision = node::canonical_revision(&endpoint.labels);
+    let joined = [&workload.name, &workload.namespace, service, revision, CLUSTER_ID].join(";");
+    let single = string_struct([
+        ("workload", workload.name.as_str()),
+        ("namespace", &workload.namespace),
+        ("app", node::app(&endpoint.labels).unwrap_or("unknown")),
+        ("version", node::version(&endpoint.labels).unwrap_or("unknown")),
+        ("canonical_service", service),
+        ("canonical_revision", revision),
+        ("cluster", CLUSTER_ID),
+    ]);
+    let filter_metadata = BTreeMap::from([
+        ("istio".to_owned(), string_struct([("workload", joined)])),
+        (NAMESPACE.to_owned(), single),
+    ]);
+    Some(Metadata { filter_metadata, ..Metadata::default() })
+}

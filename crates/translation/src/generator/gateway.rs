@@ -1,0 +1,214 @@
+//! A gateway's listeners and routes: the servers of all Gateway objects that
+//! select it, those of one port together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use resources::Object;
+use resources::gateway::{Server, ServerTlsMode};
+use xds::origin::Origin;
+
+use super::draft::{Draft, ListenerKey, Scene};
+use super::inbound::OwnPort;
+use super::outbound::{chain, destinations};
+use crate::host::{covers, full_name};
+use crate::listener::{GatewayKey, TcpChain};
+use crate::memo::Shared;
+use crate::protocol::Protocol;
+use crate::route::{HostKey, Names, Others, RouteKey};
+use crate::snapshot::VirtualService;
+
+/// A server of a Gateway object.
+struct Place<'a> {
+    gateway: &'a Shared<Object>,
+    server: &'a Server,
+    number: u16,
+    protocol: Protocol,
+    origin: Origin,
+}
+
+/// Draws listeners and routes of a gateway.
+pub(super) fn draw(draft: &mut Draft, scene: &Scene<'_>, own_ports: &[OwnPort]) {
+    for ((bind, port), places) in places(scene, own_ports) {
+        let http: Vec<&Place<'_>> = places.iter().filter(|place| place.speaks_http()).collect();
+        let name = http.first().map(|_| route_name(&bind, port));
+        let key = GatewayKey {
+            facets: scene.facets.clone(),
+            bind: if bind.is_empty() { "0.0.0.0".to_owned() } else { bind },
+            port,
+            routes: name.clone().filter(|_| scene.carries_http()),
+            // HTTP on a port takes all of it.
+            chains: if http.is_empty() && scene.carries_tcp() { chains(scene, &places) } else { Vec::new() },
+            origin: places[0].origin.clone(),
+        };
+        if key.routes.is_none() && key.chains.is_empty() {
+            continue;
+        }
+        draft.listeners.insert(key.name(), ListenerKey::Gateway(key));
+        if let Some(name) = name {
+            draft.routes.insert(name.clone(), routes(scene, name, &http));
+        }
+    }
+}
+
+fn route_name(bind: &str, port: u16) -> String {
+    if bind.is_empty() { format!("http.{port}") } else { format!("http.{port}.{bind}") }
+}
+
+/// All servers by where the gateway listens for them: the service's port leads
+/// to a port of the pod.
+fn places<'a>(scene: &'a Scene<'_>, own_ports: &[OwnPort]) -> BTreeMap<(String, u16), Vec<Place<'a>>> {
+    let mut places: BTreeMap<(String, u16), Vec<Place<'a>>> = BTreeMap::new();
+    for object in scene.snapshot.gateways.iter() {
+        let Some(spec) = object.as_gateway() else { continue };
+        let selected = spec.selector.iter().all(|(key, value)| scene.facets.labels.get(key) == Some(value));
+        if !selected {
+            continue;
+        }
+        for (at, server) in spec.servers.iter().enumerate() {
+            let Some(port) = &server.port else { continue };
+            let mut targets: BTreeSet<u16> =
+                own_ports.iter().filter(|own| own.number == port.number).map(|own| own.target).collect();
+            if targets.is_empty() {
+                targets.insert(port.number);
+            }
+            for target in targets {
+                places.entry((server.bind.clone(), target)).or_default().push(Place {
+                    gateway: object,
+                    server,
+                    number: port.number,
+                    protocol: Protocol::of_field(&port.protocol, port.number),
+                    origin: Origin { object: object.key.to_string(), path: format!("servers[{at}]") },
+                });
+            }
+        }
+    }
+    places
+}
+
+impl Place<'_> {
+    /// HTTP in the clear. Servers that end TLS need certificates, which are
+    /// not given out yet: they are left out.
+    fn speaks_http(&self) -> bool {
+        self.protocol.is_http()
+    }
+
+    fn passes_tls(&self) -> bool {
+        let mode = self.server.tls.as_ref().map(|tls| tls.mode);
+        self.protocol.is_tls() && mode.is_none_or(|mode| mode == ServerTlsMode::Passthrough)
+    }
+
+    /// `namespace/name`, as VirtualServices bind to it.
+    fn name(&self) -> String {
+        format!("{}/{}", self.gateway.key.namespace, self.gateway.key.name)
+    }
+
+    /// The hosts of a VirtualService that this server admits, each as narrow
+    /// as both say.
+    fn admitted(&self, rules: &VirtualService) -> BTreeSet<String> {
+        let mut hosts = BTreeSet::new();
+        for entry in &self.server.hosts {
+            let (namespace, host) = entry.split_once('/').unwrap_or(("*", entry));
+            let from = match namespace {
+                "*" => None,
+                "." => Some(self.gateway.key.namespace.as_str()),
+                other => Some(other),
+            };
+            if from.is_some_and(|from| from != rules.namespace()) {
+                continue;
+            }
+            let host = full_name(host, &self.gateway.key.namespace).to_ascii_lowercase();
+            for wanted in &rules.hosts {
+                if covers(&host, wanted) {
+                    hosts.insert(wanted.clone());
+                } else if covers(wanted, &host) {
+                    hosts.insert(host.clone());
+                }
+            }
+        }
+        hosts
+    }
+}
+
+fn rules_of<'a>(scene: &'a Scene<'_>, place: &Place<'_>) -> Vec<&'a Shared<VirtualService>> {
+    let name = place.name();
+    let all = &scene.snapshot.virtual_services;
+    all.for_gateway(&name).filter(|rules| rules.is_visible_in(&scene.facets.namespace)).collect()
+}
+
+fn routes(scene: &Scene<'_>, name: String, places: &[&Place<'_>]) -> RouteKey {
+    let mut hosts: BTreeMap<String, (Vec<Shared<VirtualService>>, bool)> = BTreeMap::new();
+    for place in places {
+        let redirects = place.server.tls.as_ref().is_some_and(|tls| tls.https_redirect);
+        if redirects {
+            for entry in &place.server.hosts {
+                let host = entry.split_once('/').map_or(entry.as_str(), |(_, host)| host);
+                hosts.entry(host.to_ascii_lowercase()).or_default().1 = true;
+            }
+        }
+        for rules in rules_of(scene, place) {
+            for host in place.admitted(rules) {
+                let (list, redirected) = hosts.entry(host).or_default();
+                *redirected |= redirects;
+                if !rules.http.is_empty() && !list.contains(rules) {
+                    list.push(rules.clone());
+                }
+            }
+        }
+    }
+    let reads_client = hosts.values().flat_map(|(rules, _)| rules).any(|rules| rules.reads_client);
+    let gateways: BTreeSet<String> = places.iter().map(|place| place.name()).collect();
+    let port = places.first().map_or(0, |place| place.number);
+    let hosts = hosts.into_iter().map(|(host, (rules, redirects_to_tls))| HostKey {
+        host,
+        port,
+        names: Names::Exact,
+        service: None,
+        destinations: destinations(scene, &rules),
+        rules,
+        redirects_to_tls,
+    });
+    RouteKey {
+        name,
+        hosts: hosts.collect(),
+        view: scene.view(reads_client, gateways.into_iter().collect()),
+        others: Others::NotFound { port },
+    }
+}
+
+/// Chains for servers of opaque connections and of TLS that is passed through.
+fn chains(scene: &Scene<'_>, places: &[Place<'_>]) -> Vec<TcpChain> {
+    let mut chains: Vec<TcpChain> = Vec::new();
+    for place in places {
+        for rules in rules_of(scene, place) {
+            let destinations = destinations(scene, [rules]);
+            let admitted = place.admitted(rules);
+            if place.passes_tls() {
+                for (at, rule) in rules.spec().tls.iter().enumerate() {
+                    for condition in &rule.matches {
+                        let ports = condition.port.is_none_or(|port| port == place.number);
+                        let names = condition.sni_hosts.iter();
+                        let names = names.filter(|name| admitted.iter().any(|host| covers(host, name)));
+                        let server_names: Vec<String> = names.cloned().collect();
+                        if ports && !server_names.is_empty() {
+                            let path = format!("tls[{at}]");
+                            chains.push(TcpChain {
+                                server_names,
+                                ..chain(rules, &path, place.number, &rule.route, &destinations)
+                            });
+                        }
+                    }
+                }
+            } else if place.protocol == Protocol::Tcp && !admitted.is_empty() {
+                for (at, rule) in rules.spec().tcp.iter().enumerate() {
+                    let ports = |port: Option<u16>| port.is_none_or(|port| port == place.number);
+                    if rule.matches.is_empty() || rule.matches.iter().any(|it| ports(it.port)) {
+                        let path = format!("tcp[{at}]");
+                        chains.push(chain(rules, &path, place.number, &rule.route, &destinations));
+                    }
+                }
+            }
+        }
+    }
+    super::outbound::distinct(&mut chains);
+    chains
+}

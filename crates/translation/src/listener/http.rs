@@ -1,0 +1,124 @@
+//! The HTTP connection manager and its filters.
+
+use prost::{Message, Name};
+use xds::envoy::config::listener::v3::Filter;
+use xds::envoy::config::route::v3::RouteConfiguration;
+use xds::envoy::extensions::filters::http::cors::v3::Cors;
+use xds::envoy::extensions::filters::http::fault::v3::HttpFault;
+use xds::envoy::extensions::filters::http::grpc_stats::v3::{
+    FilterConfig as GrpcStats, filter_config::PerMethodStatSpecifier,
+};
+use xds::envoy::extensions::filters::http::router::v3::Router;
+use xds::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
+    CodecType, ForwardClientCertDetails, PathWithEscapedSlashesAction, RouteSpecifier,
+    SetCurrentClientCertDetails, UpgradeConfig,
+};
+use xds::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter, Rds, RequestIdExtension, http_filter::ConfigType,
+};
+use xds::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
+use xds::istio::stats::PluginConfig;
+
+use super::network_filter;
+use crate::cluster::aggregated;
+use crate::extensions::Extensions;
+use crate::node::Facets;
+use crate::route::{CORS, FAULT};
+use crate::telemetry::{Reporter, for_http};
+
+/// The name that the proxy gives itself in responses.
+const SERVER_NAME: &str = "istio-envoy";
+
+/// Where requests come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// From the own application.
+    Outbound,
+    /// For the own application.
+    Inbound,
+    /// From outside, through a gateway.
+    Gateway,
+}
+
+/// Where the routes of a connection manager are.
+pub(super) enum Routes {
+    /// Told under this name.
+    Named(String),
+    /// Here.
+    Inline(Box<RouteConfiguration>),
+}
+
+/// The filter that takes HTTP; `None` when the proxy cannot.
+pub(super) fn filter(facets: &Facets, side: Side, stat_prefix: &str, routes: Routes) -> Option<Filter> {
+    let extensions = &facets.extensions;
+    let reporter = if side == Side::Inbound { Reporter::Destination } else { Reporter::Source };
+    let mut manager = HttpConnectionManager {
+        codec_type: CodecType::Auto.into(),
+        stat_prefix: stat_prefix.to_owned(),
+        http_filters: http_filters(extensions)?,
+        access_log: for_http(facets, reporter),
+        use_remote_address: Some(side == Side::Gateway),
+        upgrade_configs: vec![UpgradeConfig {
+            upgrade_type: "websocket".to_owned(),
+            ..UpgradeConfig::default()
+        }],
+        stream_idle_timeout: Some(prost_types::Duration::default()),
+        normalize_path: Some(true),
+        path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged.into(),
+        request_id_extension: request_id(extensions),
+        route_specifier: Some(match routes {
+            Routes::Named(name) => {
+                RouteSpecifier::Rds(Rds { config_source: Some(aggregated()), route_config_name: name })
+            }
+            Routes::Inline(configuration) => RouteSpecifier::RouteConfig(*configuration),
+        }),
+        ..HttpConnectionManager::default()
+    };
+    if side != Side::Outbound {
+        manager.server_name = SERVER_NAME.to_owned();
+        manager.forward_client_cert_details = match side {
+            Side::Gateway => ForwardClientCertDetails::SanitizeSet,
+            _ => ForwardClientCertDetails::AppendForward,
+        }
+        .into();
+        manager.set_current_client_cert_details = Some(SetCurrentClientCertDetails {
+            subject: Some(true),
+            uri: true,
+            dns: true,
+            ..SetCurrentClientCertDetails::default()
+        });
+    }
+    network_filter(extensions, "envoy.filters.network.http_connection_manager", &manager)
+}
+
+fn request_id(extensions: &Extensions) -> Option<RequestIdExtension> {
+    let config = UuidRequestIdConfig {
+        use_request_id_for_trace_sampling: Some(true),
+        ..UuidRequestIdConfig::default()
+    };
+    Some(RequestIdExtension { typed_config: Some(extensions.pack(&config)?) })
+}
+
+/// In Istio's order; without a router there is no HTTP.
+fn http_filters(extensions: &Extensions) -> Option<Vec<HttpFilter>> {
+    let grpc_stats = GrpcStats {
+        emit_filter_state: true,
+        per_method_stat_specifier: Some(PerMethodStatSpecifier::StatsForAllMethods(false)),
+        ..GrpcStats::default()
+    };
+    let mut filters = Vec::new();
+    filters.extend(http_filter(extensions, "envoy.filters.http.grpc_stats", &grpc_stats));
+    filters.extend(http_filter(extensions, FAULT, &HttpFault::default()));
+    filters.extend(http_filter(extensions, CORS, &Cors::default()));
+    filters.extend(http_filter(extensions, "istio.stats", &PluginConfig::default()));
+    filters.push(http_filter(extensions, "envoy.filters.http.router", &Router::default())?);
+    Some(filters)
+}
+
+fn http_filter<M: Message + Name>(extensions: &Extensions, name: &str, config: &M) -> Option<HttpFilter> {
+    Some(HttpFilter {
+        name: name.to_owned(),
+        config_type: Some(ConfigType::TypedConfig(extensions.pack(config)?)),
+        ..HttpFilter::default()
+    })
+}
