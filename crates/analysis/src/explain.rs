@@ -7,13 +7,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use routing::cluster::Cluster;
+use routing::compile::{Changes, compile};
 use routing::config::Config;
 use routing::decision::{self, Forwarding, Outcome};
 use routing::filter_chain::{ConnectionInfo, FilterChain, Terminal};
 use routing::hcm::HttpConnectionManager;
 use routing::listener::Listener;
 use routing::route::{Forward, Target};
+use translation::node::Node;
+use translation::snapshot::Snapshot;
 use xds::origin::Origin;
+use xds::resource::ResourceSet;
+use xds::{any, type_url};
 
 pub use request::{Request, RequestError};
 pub use view::{Answer, Destination, EndpointView, Explanation, Faults, Place, Retries};
@@ -33,6 +38,31 @@ pub enum Side {
 /// Turns an origin into the file and line where it stands.
 pub type Locate<'a> = &'a dyn Fn(&Origin) -> Option<(String, u32)>;
 
+/// What `node` holds of `snapshot`, compiled as its proxy compiles it.
+pub fn compiled(snapshot: &Snapshot, node: &Node) -> Config {
+    let set = translation::generate(snapshot, node);
+    let changes = Changes {
+        listeners: decoded(&set, type_url::LISTENER),
+        clusters: decoded(&set, type_url::CLUSTER),
+        routes: decoded(&set, type_url::ROUTE),
+        endpoints: decoded(&set, type_url::ENDPOINT),
+        ..Changes::default()
+    };
+    compile(&Config::default(), &changes).config
+}
+
+/// Every message of a type; what was generated can be decoded.
+fn decoded<M: prost::Message + prost::Name + Default>(set: &ResourceSet, type_url: &str) -> Vec<M> {
+    let named = set.get(type_url).into_iter().flat_map(|named| named.values());
+    named.filter_map(|resource| any::unpack(&resource.body).ok()).collect()
+}
+
+/// The answer for a client without a proxy: the connection goes where its
+/// address says.
+pub fn nowhere(destination: SocketAddr) -> Explanation {
+    Explanation::to(destination)
+}
+
 /// Asks `config` about `request`, whose host resolved to `destination`.
 pub fn explain(
     config: &Config,
@@ -41,7 +71,7 @@ pub fn explain(
     destination: SocketAddr,
     locate: Locate<'_>,
 ) -> Explanation {
-    let mut explanation = Explanation { destination, ..Explanation::to(destination) };
+    let mut explanation = Explanation::to(destination);
     let Some(arrived_at) = arrived_at(config, side, destination) else {
         explanation.answer = Answer::NotListening;
         return explanation;

@@ -79,7 +79,7 @@ async fn begin(
     tracing::info!(node = node.id, agent = status.user_agent, "proxy connected");
     let published = mesh.subscribe();
     let stream = Stream::new(protocol, "lateen", mesh.registry.recall(&node.id));
-    let place = Place::enter(mesh, status);
+    let place = Place::enter(mesh, node.clone(), status);
     let mut connection = Connection {
         mesh: Arc::clone(mesh),
         node,

@@ -102,6 +102,11 @@ impl ControlPlane {
         self.mesh.generate(&published.snapshot, node)
     }
 
+    /// The node that a pod's proxy told it is; `None` while none is connected.
+    pub fn node_of(&self, name: &str, namespace: &str) -> Option<Node> {
+        self.mesh.registry.node_of(name, namespace)
+    }
+
     /// Waits until every connected proxy holds `generation`, at most `limit`,
     /// and tells who does and who does not.
     pub async fn wait_for(&self, generation: u64, limit: Duration) -> Delivery {

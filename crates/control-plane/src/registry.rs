@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use telemetry::status::ProxyStatus;
 use tokio::sync::watch;
+use translation::node::Node;
 use xds::subscription::server::Memory;
+
+use crate::mesh::Mesh;
 
 /// Connected proxies by connection, and what is remembered of those that went.
 pub(crate) struct Registry {
@@ -16,14 +19,14 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct Inner {
     next: u64,
-    connections: BTreeMap<u64, ProxyStatus>,
+    connections: BTreeMap<u64, (Node, ProxyStatus)>,
     /// What proxies held when their last connection ended, by node id.
     memories: BTreeMap<String, Memory>,
 }
 
 /// A connection's place in the registry; dropped, the place is free.
 pub(crate) struct Place {
-    registry: Arc<crate::mesh::Mesh>,
+    mesh: Arc<Mesh>,
     number: u64,
 }
 
@@ -36,9 +39,17 @@ impl Default for Registry {
 impl Registry {
     /// Every connected proxy, by node id.
     pub(crate) fn proxies(&self) -> Vec<ProxyStatus> {
-        let mut proxies: Vec<ProxyStatus> = self.lock().connections.values().cloned().collect();
+        let mut proxies: Vec<ProxyStatus> =
+            self.lock().connections.values().map(|(_, status)| status.clone()).collect();
         proxies.sort_by(|left, right| left.node.cmp(&right.node));
         proxies
+    }
+
+    /// The node that a pod's proxy is.
+    pub(crate) fn node_of(&self, name: &str, namespace: &str) -> Option<Node> {
+        let inner = self.lock();
+        let mut nodes = inner.connections.values().map(|(node, _)| node);
+        nodes.find(|node| node.name == name && node.facets.namespace == namespace).cloned()
     }
 
     /// Tells whenever a proxy's state changes.
@@ -67,28 +78,28 @@ impl Registry {
 
 impl Place {
     /// Enters a proxy.
-    pub(crate) fn enter(mesh: &Arc<crate::mesh::Mesh>, status: ProxyStatus) -> Self {
+    pub(crate) fn enter(mesh: &Arc<Mesh>, node: Node, status: ProxyStatus) -> Self {
         let mut inner = mesh.registry.lock();
         inner.next += 1;
         let number = inner.next;
-        inner.connections.insert(number, status);
+        inner.connections.insert(number, (node, status));
         drop(inner);
         mesh.registry.changed();
-        Self { registry: Arc::clone(mesh), number }
+        Self { mesh: Arc::clone(mesh), number }
     }
 
     /// Replaces what is known of the proxy.
     pub(crate) fn update(&self, change: impl FnOnce(&mut ProxyStatus)) {
-        if let Some(status) = self.registry.registry.lock().connections.get_mut(&self.number) {
+        if let Some((_, status)) = self.mesh.registry.lock().connections.get_mut(&self.number) {
             change(status);
         }
-        self.registry.registry.changed();
+        self.mesh.registry.changed();
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.registry.registry.lock().connections.remove(&self.number);
-        self.registry.registry.changed();
+        self.mesh.registry.lock().connections.remove(&self.number);
+        self.mesh.registry.changed();
     }
 }

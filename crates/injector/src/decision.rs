@@ -1,4 +1,4 @@
-//! Whether a pod gets a proxy, and which.
+//! Whether a pod gets a proxy.
 //!
 //! Two questions, as on Kubernetes: does a webhook see the pod at all (labels of namespace and pod), and does the
 //! injector behind it want it (policy, selectors, the pod's own word).
@@ -9,63 +9,42 @@ use resources::metadata::LabelSelector;
 use serde_json::Value;
 
 use crate::annotations::{INJECT, STATUS, of_pod};
-use crate::{InjectError, PROXY_CONTAINER};
+use crate::settings::{Policy, Settings};
 
-/// What pods get that say nothing themselves.
+/// A namespace, as far as injection looks at it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Whether a pod gets a proxy, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Nothing is injected, whatever a pod says.
-    Off,
-    /// Only pods that ask for it.
-    Disabled,
-    /// All but pods that refuse it.
-    Enabled,
+pub enum Decision {
+    /// It does.
+    Inject(&'static str),
+    /// It does not.
+    Skip(&'static str),
 }
 
-/// Which pods get a proxy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// For pods in namespaces that ask for injection.
-    pub mode: Mode,
-    /// Whether a namespace without a label asks for it.
-    pub by_default: bool,
-    /// Namespaces whose pods never get one.
-    pub exempt: Vec<String>,
-    /// Names that mean this control plane: its revision and that revision's tags.
-    pub revisions: Vec<String>,
-    /// Pods that get none unless they ask for it.
-    pub never: Vec<LabelSelector>,
-    /// Pods that get one unless they refuse, whatever the mode is.
-    pub always: Vec<LabelSelector>,
-}
+impl Decision {
+    /// Whether the pod gets a proxy.
+    pub fn is_injected(self) -> bool {
+        matches!(self, Decision::Inject(_))
+    }
 
-impl Default for Policy {
-    fn default() -> Self {
-        let exempt = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
-        Self {
-            mode: Mode::Enabled,
-            by_default: false,
-            exempt: exempt.map(str::to_owned).to_vec(),
-            revisions: vec!["default".to_owned()],
-            never: Vec::new(),
-            always: Vec::new(),
+    /// Why.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Decision::Inject(reason) | Decision::Skip(reason) => reason,
         }
     }
 }
 
-/// What a pod gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// A sidecar.
-    Sidecar,
-    /// Its own container becomes a gateway's proxy.
-    Gateway,
-    /// Nothing, and why.
-    Skip(&'static str),
-}
-
-/// Templates that a pod names.
-const TEMPLATES: &str = "inject.istio.io/templates";
+/// Namespaces that belong to the cluster itself.
+const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 
 /// Label of a namespace: `enabled` or `disabled`.
 const INJECTION: &str = "istio-injection";
@@ -73,29 +52,16 @@ const INJECTION: &str = "istio-injection";
 /// Label of a namespace or pod: a revision or tag.
 const REVISION: &str = "istio.io/rev";
 
-/// Decides on a pod in a namespace with these labels, both questions asked.
-pub fn decide(
-    pod: &Value,
-    namespace: &str,
-    namespace_labels: &BTreeMap<String, String>,
-    policy: &Policy,
-) -> Result<Decision, InjectError> {
-    match unseen(pod, namespace_labels, policy) {
-        Some(reason) => Ok(Decision::Skip(reason)),
-        None => decide_seen(pod, namespace, policy),
+/// Whether a pod of `namespace` gets a proxy, both questions asked.
+pub fn decide(pod: &Value, namespace: &Namespace, settings: &Settings) -> Decision {
+    match selected(pod, namespace, settings) {
+        Decision::Skip(reason) => Decision::Skip(reason),
+        Decision::Inject(_) => inject_required(pod, namespace, settings),
     }
 }
 
-/// Decides on a pod that a person hands in: labels of its namespace do not count.
-pub fn decide_seen(pod: &Value, namespace: &str, policy: &Policy) -> Result<Decision, InjectError> {
-    match unwanted(pod, namespace, policy) {
-        Some(reason) => Ok(Decision::Skip(reason)),
-        None => template(pod),
-    }
-}
-
-/// Why no webhook would see the pod.
-fn unseen(pod: &Value, namespace: &BTreeMap<String, String>, policy: &Policy) -> Option<&'static str> {
+/// Whether a webhook would see the pod.
+fn selected(pod: &Value, namespace: &Namespace, settings: &Settings) -> Decision {
     let labels = of_pod(pod, "labels");
     let wish = labels.get(INJECT).map(String::as_str);
     let refused = (wish == Some("false")).then_some("its label refuses a sidecar");

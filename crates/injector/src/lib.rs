@@ -1,8 +1,8 @@
 //! Sidecar injection: a pod and settings in, the patched pod out.
 //!
-//! [`decision::decide`] says whether a pod gets a sidecar, a gateway's proxy or nothing, and [`inject`] does it. A pod
-//! stays JSON, so that whatever a user wrote is kept. Nothing here reads a cluster: the webhook, the command line and
-//! the local mesh call the same two functions, and where the result runs is all in [`Settings`].
+//! [`decide`] says whether a pod gets a proxy, [`inject`] gives it one. A pod stays JSON, so that whatever a user
+//! wrote is kept. Nothing here reads a cluster: the webhook, the command line and the local mesh call the same two
+//! functions.
 //!
 //! ```
 //! use injector::decision::{Decision, decide};
@@ -31,15 +31,9 @@ mod settings;
 mod template;
 mod workload;
 
-pub use error::InjectError;
-pub use inject::inject;
-pub use settings::Settings;
-
-/// Name of the proxy's container.
-pub const PROXY_CONTAINER: &str = "istio-proxy";
-
-/// Name of the container that writes the capture rules.
-pub const INIT_CONTAINER: &str = "istio-init";
-
-#[cfg(test)]
-mod tests;
+pub use annotations::AnnotationError;
+pub use decision::{Decision, Namespace, decide, inject_required};
+pub use inject::{InjectError, inject};
+pub use prometheus::ReservedPort;
+pub use settings::{Environment, Policy, Settings};
+pub use template::TemplateError;

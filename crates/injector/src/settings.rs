@@ -1,72 +1,99 @@
-//! Where an injected pod will run, and how its proxy is started there.
+//! What injection depends on beside the pod.
 
 use capture::{PROXY_ID, ProxyMatch};
-use serde_json::{Map, Value};
+use resources::metadata::LabelSelector;
+use serde_json::{Value, json};
 
-use crate::decision::Policy;
+/// Whether pods are injected that say nothing themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// They are.
+    Enabled,
+    /// They are not.
+    Disabled,
+    /// Nothing is injected, whatever a pod says.
+    Off,
+}
 
-/// What injection needs to know besides the pod.
-#[derive(Debug, Clone)]
+/// What the pod will run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// A cluster that has service account tokens and a certificate of its control plane.
+    Kubernetes,
+    /// One machine, without tokens; what a proxy reads from files there is in its environment too.
+    Local,
+}
+
+/// What injection depends on beside the pod.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Which pods get a proxy.
+    /// Whether pods are injected that say nothing themselves.
     pub policy: Policy,
-    /// Image of the proxy and of the init container.
-    pub image: String,
-    /// The proxy container's command; empty means the image's own.
-    pub command: Vec<String>,
-    /// The init container's command; empty means the image's own, which is told `istio-iptables` first.
-    pub init_command: Vec<String>,
-    /// Added to the proxy's arguments.
-    pub more_arguments: Vec<String>,
-    /// Added to the proxy's environment.
-    pub more_environment: Vec<(String, String)>,
-    /// What hooks call to wait for the proxy and to drain it; empty leaves those hooks out.
-    pub agent_command: Vec<String>,
-    /// How the capture rules know the proxy's own connections.
+    /// Whether namespaces are injected that say nothing themselves.
+    pub namespaces_by_default: bool,
+    /// Revision of the control plane.
+    pub revision: String,
+    /// Further names of that revision.
+    pub tags: Vec<String>,
+    /// Pods that are never injected unless they ask for it.
+    pub never_inject: Vec<LabelSelector>,
+    /// Pods that are always injected unless they refuse.
+    pub always_inject: Vec<LabelSelector>,
+    /// What the pod will run on.
+    pub environment: Environment,
+    /// Image of proxy and init container.
+    pub proxy_image: String,
+    /// Template of pods that name none.
+    pub default_template: String,
+    /// Program of the image that hooks call; none leaves those hooks out.
+    pub agent_program: Option<String>,
+    /// How the proxy's own connections are known in the capture rules.
     pub proxy_match: ProxyMatch,
-    /// The mesh's `defaultConfig`; annotation `proxy.istio.io/config` goes over it.
-    pub proxy_config: Map<String, Value>,
-    /// Whether the proxy is an init container that restarts: it is up before the application and goes after it.
-    pub native_sidecar: bool,
-    /// Whether the control plane gives certificates: with tokens, its own certificate, and sockets for them.
-    pub certificates: bool,
-    /// Whether the application's probes go through the agent.
+    /// Whether the proxy is an init container that goes on.
+    pub native_sidecars: bool,
+    /// Whether probes of the application go through the agent.
     pub rewrite_probes: bool,
     /// Whether the application's metrics are served with the proxy's.
     pub merge_metrics: bool,
-    /// Name of the cluster in metrics.
-    pub cluster_id: String,
-    /// Network of the cluster; empty where there is one.
-    pub network: String,
-    /// Domain of the cluster's names.
+    /// Domain of the cluster.
     pub cluster_domain: String,
-    /// Trust domain of identities, and name of the mesh.
+    /// Trust domain of the mesh.
     pub trust_domain: String,
-    /// Revision of the control plane.
-    pub revision: String,
-    /// Outbound ranges that are captured where a pod does not say, as a list or `*`.
+    /// Name of the mesh.
+    pub mesh_id: String,
+    /// Name of the cluster.
+    pub cluster_id: String,
+    /// Network of the cluster; empty when there is one network.
+    pub network: String,
+    /// Address of the certificate authority; empty where there is none.
+    pub ca_address: String,
+    /// The mesh's ProxyConfig, as JSON.
+    pub proxy_config: Value,
+    /// Port of the agent: health, metrics, probes.
+    pub status_port: u16,
+    /// Outbound ranges that are captured, as a list or `*`.
     pub include_outbound_ranges: String,
-    /// Outbound ranges that are left alone where a pod does not say.
+    /// Outbound ranges that are not captured.
     pub exclude_outbound_ranges: String,
+    /// Further variables of the proxy.
+    pub proxy_environment: Vec<(String, String)>,
 }
 
 impl Default for Settings {
-    /// As Istio's default profile, with Lateen's image and without certificates.
     fn default() -> Self {
-        let mut proxy_config = Map::new();
-        proxy_config.insert("discoveryAddress".into(), "istiod.istio-system.svc:15010".into());
-        Self {
-            policy: Policy::default(),
-            image: "lateen/lateen".to_owned(),
-            command: Vec::new(),
-            init_command: Vec::new(),
-            more_arguments: Vec::new(),
-            more_environment: Vec::new(),
-            agent_command: Vec::new(),
+        Settings {
+            policy: Policy::Enabled,
+            namespaces_by_default: false,
+            revision: "default".to_owned(),
+            tags: Vec::new(),
+            never_inject: Vec::new(),
+            always_inject: Vec::new(),
+            environment: Environment::Kubernetes,
+            proxy_image: "lateen/lateen".to_owned(),
+            default_template: "sidecar".to_owned(),
+            agent_program: Some("pilot-agent".to_owned()),
             proxy_match: ProxyMatch::Owner { uids: vec![PROXY_ID], gids: vec![PROXY_ID] },
-            proxy_config,
-            native_sidecar: true,
-            certificates: false,
+            native_sidecars: false,
             rewrite_probes: true,
             merge_metrics: true,
             cluster_id: "Kubernetes".to_owned(),
@@ -76,6 +103,7 @@ impl Default for Settings {
             revision: "default".to_owned(),
             include_outbound_ranges: "*".to_owned(),
             exclude_outbound_ranges: String::new(),
+            proxy_environment: Vec::new(),
         }
     }
 }

@@ -3,12 +3,23 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `POST /v1/apply`, `POST /v1/delete`.
+/// `POST /v1/apply`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApplyRequest {
     /// YAML texts with the names that problems are told by.
     pub sources: Vec<SourceText>,
     /// For objects that name no namespace.
+    pub namespace: String,
+}
+
+/// `POST /v1/delete`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeleteRequest {
+    /// Texts that name objects to delete.
+    pub sources: Vec<SourceText>,
+    /// Objects to delete, `VirtualService/default/reviews`.
+    pub keys: Vec<String>,
+    /// For objects of the texts that name no namespace.
     pub namespace: String,
 }
 

@@ -40,6 +40,7 @@ pub use home::{Home, HomeError};
 pub use kubelet::images::{Image, ImageError, Images};
 pub use kubelet::summary::{ContainerSummary, PodSummary};
 pub use launcher::{UpError, UpOptions, up, up_detached};
+pub use network::CONTROL_PLANE_ADDRESS;
 pub use progress::{Doors, Progress};
 pub use stage::ARGUMENT as INNER_ARGUMENT;
 pub use supervisor::control::{ControlRequest, ControlResponse, ControlRoutes, Handler, WorldStatus};

@@ -83,7 +83,7 @@ pub enum Spec {
     /// A Secret.
     Secret(Secret),
     /// A Service.
-    Service(Service),
+    Service(Box<Service>),
     /// A Deployment.
     Deployment(Box<Deployment>),
     /// A Pod.

@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
         }
         let message = format!("the kind `{name}` of `{version}` is not one that a mesh reads");
         let near = decode::nearest(&name, Kind::ALL.into_iter().map(Kind::as_str));
-        let help = near.map_or_else(|| known_kinds(), |near| format!("did you mean `{near}`?"));
+        let help = near.map_or_else(known_kinds, |near| format!("did you mean `{near}`?"));
         self.problem(Code::UnknownKind, at("kind"), message, help);
         None
     }
@@ -312,7 +312,7 @@ fn content(kind: Kind, root: &mut Node, findings: &mut Vec<Finding>) -> Spec {
         Kind::ServiceAccount => Spec::ServiceAccount(kubernetes(root, findings)),
         Kind::ConfigMap => Spec::ConfigMap(kubernetes(root, findings)),
         Kind::Secret => Spec::Secret(kubernetes(root, findings)),
-        Kind::Service => Spec::Service(kubernetes(root, findings)),
+        Kind::Service => Spec::Service(Box::new(kubernetes(root, findings))),
         Kind::Deployment => Spec::Deployment(Box::new(kubernetes(root, findings))),
         Kind::Pod => Spec::Pod(Box::new(kubernetes(root, findings))),
         Kind::Gateway => Spec::Gateway(istio(root, findings)),

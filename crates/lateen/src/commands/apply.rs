@@ -1,11 +1,12 @@
 //! `lateen apply`, `lateen delete`: objects in and out, and who holds them.
 
 use clap::Args;
+use resources::ObjectKey;
 
 use super::{input, output};
 use crate::client::Client;
 use crate::failure::{BAD_INPUT, Failure, Outcome, style};
-use crate::protocol::{Applied, ApplyReply, ApplyRequest, ProblemView, SourceText};
+use crate::protocol::{Applied, ApplyReply, ApplyRequest, DeleteRequest, ProblemView};
 
 /// Puts objects into the running mesh; returns when every proxy that they
 /// concern holds them.
@@ -54,23 +55,15 @@ pub fn apply(arguments: &Apply, client: &Client) -> Outcome {
 
 /// Runs `lateen delete`.
 pub fn delete(arguments: &Delete, client: &Client) -> Outcome {
-    let sources = match (&arguments.kind, &arguments.name) {
-        (Some(kind), Some(name)) => vec![named(kind, name, &arguments.namespace)?],
-        _ => input::read(&arguments.filename)?,
+    let keys = match (&arguments.kind, &arguments.name) {
+        (Some(kind), Some(name)) => {
+            vec![ObjectKey::new(super::kind(kind)?, &arguments.namespace, name).to_string()]
+        }
+        _ => Vec::new(),
     };
-    let request = ApplyRequest { sources, namespace: arguments.namespace.clone() };
+    let sources = input::read(&arguments.filename)?;
+    let request = DeleteRequest { sources, keys, namespace: arguments.namespace.clone() };
     tell(&client.post("/v1/delete", &request)?, arguments.output)
-}
-
-/// An object that only names itself.
-fn named(kind: &str, name: &str, namespace: &str) -> anyhow::Result<SourceText> {
-    let kind = super::kind(kind)?;
-    let text = serde_json::json!({
-        "apiVersion": kind.api_versions().first().copied().unwrap_or("v1"),
-        "kind": kind.as_str(),
-        "metadata": {"name": name, "namespace": if kind.namespaced() { namespace } else { "" }},
-    });
-    Ok(SourceText { file: "<arguments>".to_owned(), text: text.to_string() })
 }
 
 fn tell(reply: &ApplyReply, format: output::Format) -> Outcome {

@@ -62,7 +62,10 @@ pub fn run(arguments: &Explain, client: &Client) -> Outcome {
 
 fn say(reply: &ExplainReply) {
     let explanation = &reply.explanation;
-    line("from", &format!("{}.{}{}", reply.pod, reply.namespace, if reply.has_proxy { "" } else { " (no proxy)" }));
+    line(
+        "from",
+        &format!("{}.{}{}", reply.pod, reply.namespace, if reply.has_proxy { "" } else { " (no proxy)" }),
+    );
     line("to", &explanation.destination.to_string());
     if !reply.has_proxy {
         return;
@@ -127,7 +130,10 @@ fn say_destinations(destinations: &[Destination]) {
             line("endpoint", "none is ready: 503");
         }
         for endpoint in &destination.endpoints {
-            line("endpoint", &format!("{}  {}", endpoint.address, endpoint.workload.as_deref().unwrap_or("")));
+            line(
+                "endpoint",
+                &format!("{}  {}", endpoint.address, endpoint.workload.as_deref().unwrap_or("")),
+            );
         }
     }
 }

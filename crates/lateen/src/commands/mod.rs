@@ -2,11 +2,15 @@
 
 pub mod apply;
 pub mod bookinfo;
+pub mod exec;
+pub mod explain;
 pub mod get;
 pub mod init;
 pub mod input;
 pub mod output;
 pub mod proxy;
+pub mod status;
+pub mod up;
 pub mod version;
 
 use anyhow::{Result, anyhow};

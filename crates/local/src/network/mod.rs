@@ -21,7 +21,7 @@ pub(crate) const POD_RANGE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 44, 
 pub(crate) const DNS_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
 /// The control plane.
-pub(crate) const CONTROL_PLANE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 11);
+pub const CONTROL_PLANE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 11);
 
 /// The router, as every pod sees it.
 pub(crate) const ROUTER_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);

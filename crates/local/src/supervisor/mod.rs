@@ -15,6 +15,7 @@ use resources::Object;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
+use crate::caller::Caller;
 use crate::channel::Channel;
 use crate::dns;
 use crate::failure::{Failure, Step};
@@ -41,6 +42,8 @@ pub struct World {
     pub home: PathBuf,
     /// What the caller of `up` said for them.
     pub settings: serde_json::Value,
+    /// How capture rules know a proxy's own connections here.
+    pub proxy_match: capture::ProxyMatch,
     /// Every object as the cluster shows it: Services with their addresses, pods with their status.
     pub cluster: watch::Receiver<Arc<Objects>>,
 }
@@ -133,6 +136,7 @@ async fn run(
     let world = World {
         home: settings.home.clone(),
         settings: settings.programs.clone(),
+        proxy_match: proxy_match(settings.caller),
         cluster: outputs.objects.subscribe(),
     };
     let started = programs.start(world).await;
@@ -166,6 +170,14 @@ async fn run(
     }
     kubelet.abort();
     Ok(())
+}
+
+/// With one mapped user the kernel refuses to match a socket's owner.
+fn proxy_match(caller: Caller) -> capture::ProxyMatch {
+    if caller.is_root() {
+        return capture::ProxyMatch::Owner { uids: vec![capture::PROXY_ID], gids: vec![capture::PROXY_ID] };
+    }
+    capture::ProxyMatch::Dscp(capture::PROXY_DSCP)
 }
 
 /// Tells the person who waits how far the pods are, until all are ready for the first time.

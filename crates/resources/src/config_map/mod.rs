@@ -1,4 +1,8 @@
 //! ConfigMap: files and settings for pods.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 pub(crate) mod validate;
 

@@ -4,6 +4,7 @@
 //! tree, and the whole is read again, until it fits; every field has a default, so what is left always does.
 //! Fields that no type knows are noted too, with the field that was probably meant.
 
+mod decoder;
 mod deserializer;
 mod error;
 mod spelling;
@@ -14,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::path::Path;
 use crate::yaml::Node;
-use deserializer::{Context, Decoder};
+use decoder::{Context, Decoder};
 
 /// How names of fields may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,8 @@
 //! Deployment: a number of equal pods.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 pub(crate) mod validate;
 

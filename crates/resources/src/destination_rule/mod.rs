@@ -1,4 +1,8 @@
 //! DestinationRule: how connections to a host are made, and which subsets it has.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 mod connection_pool;
 mod load_balancer;

@@ -1,4 +1,8 @@
 //! Gateway: which ports a gateway listens on, for which hosts, and how they are secured.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 mod tls;
 pub(crate) mod validate;

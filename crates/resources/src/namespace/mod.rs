@@ -1,4 +1,8 @@
 //! Namespace: a part of the mesh; its labels turn injection on.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 use serde::Deserialize;
 use serde_json::Value;

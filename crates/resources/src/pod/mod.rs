@@ -1,7 +1,8 @@
 //! Pod: containers that share a network namespace.
 //!
-//! Fields that neither injection nor the local kubelet reads are kept as JSON, so that they are known
-//! (no warning about an unknown field) without being described twice.
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 mod container;
 mod probe;

@@ -1,4 +1,8 @@
 //! Secret: certificates, keys and passwords for pods and gateways.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 use std::collections::BTreeMap;
 use std::fmt;

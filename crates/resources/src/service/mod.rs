@@ -1,4 +1,8 @@
 //! Service: a name and an address for a set of pods.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 pub(crate) mod validate;
 

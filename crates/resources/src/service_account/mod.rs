@@ -1,4 +1,8 @@
 //! ServiceAccount: the identity of pods.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 use serde::Deserialize;
 use serde_json::Value;

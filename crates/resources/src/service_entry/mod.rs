@@ -1,4 +1,8 @@
 //! ServiceEntry: services that the platform does not know.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 pub(crate) mod validate;
 

@@ -1,4 +1,8 @@
 //! Sidecar: what a sidecar listens on and what it can reach.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 pub(crate) mod validate;
 

@@ -205,7 +205,8 @@ impl Checker<'_> {
     /// The path of a Unix socket.
     pub(crate) fn socket(&mut self, at: &Trail<'_>, path: &str) {
         let absolute = path.starts_with('/') && !path.ends_with('/');
-        if !absolute && !(path.starts_with('@') && path.len() > 1) {
+        let is_abstract = path.starts_with('@') && path.len() > 1;
+        if !absolute && !is_abstract {
             self.note(at, Code::InvalidSocket, format!("`{path}` is not the path of a socket"))
                 .help("write `unix:///path/to/socket`, or `unix://@name` for an abstract one");
         }

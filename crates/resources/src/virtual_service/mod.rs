@@ -2,6 +2,10 @@
 //!
 //! The types mirror `networking.istio.io` field by field. Fields keep Istio's meaning and default; where
 //! Istio has a `oneof`, there is an enum here.
+//!
+//! # Manual
+//!
+#![doc = include_str!("manual.md")]
 
 mod action;
 mod matching;

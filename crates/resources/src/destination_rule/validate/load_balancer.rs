@@ -114,5 +114,6 @@ fn validate_cookie(cookie: &HttpCookie, at: &Trail<'_>, check: &mut Checker<'_>)
 }
 
 fn is_prime(number: u64) -> bool {
-    number >= 2 && (2..).take_while(|factor| factor * factor <= number).all(|factor| number % factor != 0)
+    number >= 2
+        && (2..).take_while(|factor| factor * factor <= number).all(|factor| !number.is_multiple_of(factor))
 }
