@@ -5,13 +5,23 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use crate::InjectError;
-
 /// `"true"` or `"false"`; label or annotation.
 pub(crate) const INJECT: &str = "sidecar.istio.io/inject";
 
 /// What was injected.
 pub(crate) const STATUS: &str = "sidecar.istio.io/status";
+
+/// An annotation that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("annotation `{name}`: `{value}` is not {expected}")]
+pub struct AnnotationError {
+    /// The annotation.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// What it should be.
+    pub expected: String,
+}
 
 /// The labels or annotations of a pod.
 pub(crate) fn of_pod(pod: &Value, which: &str) -> BTreeMap<String, String> {
@@ -41,27 +51,41 @@ impl Annotations {
     }
 
     /// One that is a value of some kind.
-    pub(crate) fn parsed<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, InjectError> {
+    pub(crate) fn parsed<T: FromStr>(
+        &self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, AnnotationError> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        text.trim().parse().map(Some).map_err(|_| InjectError::annotation(name, text, expected))
+        text.trim().parse().map(Some).map_err(|_| AnnotationError {
+            name: name.to_owned(),
+            value: text.to_owned(),
+            expected: expected.to_owned(),
+        })
     }
 
     /// One that is yes or no, in the words of Go's `ParseBool`.
-    pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>, InjectError> {
+    pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>, AnnotationError> {
         match self.text(name) {
             None => Ok(None),
             Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(Some(true)),
             Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(Some(false)),
-            Some(other) => Err(InjectError::annotation(name, other, "true or false")),
+            Some(other) => Err(AnnotationError {
+                name: name.to_owned(),
+                value: other.to_owned(),
+                expected: "true or false".to_owned(),
+            }),
         }
     }
 
     /// One that is JSON.
-    pub(crate) fn json(&self, name: &str, expected: &str) -> Result<Option<Value>, InjectError> {
+    pub(crate) fn json(&self, name: &str, expected: &str) -> Result<Option<Value>, AnnotationError> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let refuse =
-            |error: serde_json::Error| InjectError::annotation(name, text, &format!("{expected}: {error}"));
-        serde_json::from_str(text).map(Some).map_err(refuse)
+        serde_json::from_str(text).map(Some).map_err(|error| AnnotationError {
+            name: name.to_owned(),
+            value: text.to_owned(),
+            expected: format!("{expected}: {error}"),
+        })
     }
 }
 

@@ -63,75 +63,83 @@ pub fn decide(pod: &Value, namespace: &Namespace, settings: &Settings) -> Decisi
 /// Whether a webhook would see the pod.
 fn selected(pod: &Value, namespace: &Namespace, settings: &Settings) -> Decision {
     let labels = of_pod(pod, "labels");
-    let wish = labels.get(INJECT).map(String::as_str);
-    let refused = (wish == Some("false")).then_some("its label refuses a sidecar");
-    let is_ours = |revision: &String| policy.revisions.contains(revision);
-    match (namespace.get(INJECTION).map(String::as_str), namespace.get(REVISION)) {
-        (Some("enabled"), _) => refused,
-        (Some("disabled"), _) => Some("its namespace is disabled"),
-        (Some(_), _) => Some("its namespace's istio-injection label is neither enabled nor disabled"),
-        (None, Some(revision)) if is_ours(revision) => refused,
-        (None, Some(_)) => Some("its namespace is another revision's"),
-        (None, None) => match labels.get(REVISION) {
-            _ if refused.is_some() => refused,
-            Some(revision) if is_ours(revision) => None,
-            Some(_) => Some("it is another revision's"),
-            None if wish == Some("true") || policy.by_default => None,
-            None => Some("neither it nor its namespace asks for a sidecar"),
-        },
+    let refused = labels.get(INJECT).is_some_and(|value| value == "false");
+    let is_ours = |revision: &String| *revision == settings.revision || settings.tags.contains(revision);
+    match (namespace.labels.get(INJECTION).map(String::as_str), namespace.labels.get(REVISION)) {
+        (Some("enabled"), _) if refused => Decision::Skip("the pod's label refuses it"),
+        (Some("enabled"), _) => Decision::Inject("the namespace is enabled"),
+        (Some("disabled"), _) => Decision::Skip("the namespace is disabled"),
+        (Some(_), _) => {
+            Decision::Skip("the namespace's istio-injection label is neither enabled nor disabled")
+        }
+        (None, Some(revision)) if !is_ours(revision) => Decision::Skip("the namespace is another revision's"),
+        (None, Some(_)) if refused => Decision::Skip("the pod's label refuses it"),
+        (None, Some(_)) => Decision::Inject("the namespace is this revision's"),
+        (None, None) => selected_by_itself(&labels, refused, &is_ours, namespace, settings),
     }
 }
 
-/// Why the injector does not want the pod.
-fn unwanted(pod: &Value, namespace: &str, policy: &Policy) -> Option<&'static str> {
-    if policy.mode == Mode::Off {
-        return Some("injection is off");
+fn selected_by_itself(
+    labels: &BTreeMap<String, String>,
+    refused: bool,
+    is_ours: &dyn Fn(&String) -> bool,
+    namespace: &Namespace,
+    settings: &Settings,
+) -> Decision {
+    if refused {
+        return Decision::Skip("the pod's label refuses it");
+    }
+    if let Some(revision) = labels.get(REVISION) {
+        return match is_ours(revision) {
+            true => Decision::Inject("the pod is this revision's"),
+            false => Decision::Skip("the pod is another revision's"),
+        };
+    }
+    if labels.get(INJECT).is_some_and(|value| value == "true") {
+        return Decision::Inject("the pod's label asks for it");
+    }
+    if settings.namespaces_by_default && !SYSTEM_NAMESPACES.contains(&namespace.name.as_str()) {
+        return Decision::Inject("namespaces are enabled by default");
+    }
+    Decision::Skip("neither namespace nor pod asks for it")
+}
+
+/// Whether the injector wants the pod, when a webhook has seen it or a person hands it in.
+pub fn inject_required(pod: &Value, namespace: &Namespace, settings: &Settings) -> Decision {
+    if settings.policy == Policy::Off {
+        return Decision::Skip("injection is off");
     }
     if pod.pointer("/spec/hostNetwork").and_then(Value::as_bool).unwrap_or(false) {
-        return Some("it uses the host's network");
+        return Decision::Skip("the pod uses the host's network");
     }
-    if policy.exempt.iter().any(|exempt| exempt == namespace) {
-        return Some("its namespace is exempt");
+    if SYSTEM_NAMESPACES.contains(&namespace.name.as_str()) {
+        return Decision::Skip("the namespace belongs to the cluster");
     }
     let (labels, annotations) = (of_pod(pod, "labels"), of_pod(pod, "annotations"));
     if annotations.contains_key(STATUS) {
-        return Some("it was injected before");
+        return Decision::Skip("the pod is injected already");
     }
+    // Only these exact words count; the label comes before the annotation.
+    let wish = match labels.get(INJECT).or_else(|| annotations.get(INJECT)).map(String::as_str) {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        _ => None,
+    };
     let matches = |selectors: &[LabelSelector]| {
         selectors.iter().any(|selector| *selector != LabelSelector::default() && selector.matches(&labels))
     };
-    // Only these exact words count. The label comes before the annotation, also when it says something else.
-    match labels.get(INJECT).or_else(|| annotations.get(INJECT)).map(String::as_str) {
-        Some("true") => None,
-        Some("false") => Some("it refuses a sidecar"),
-        _ if matches(&policy.never) => Some("neverInjectSelector names it"),
-        _ if matches(&policy.always) => None,
-        _ => (policy.mode == Mode::Disabled).then_some("the policy is disabled, and it does not ask"),
+    match wish {
+        Some(true) => Decision::Inject("the pod asks for it"),
+        Some(false) => Decision::Skip("the pod refuses it"),
+        None if matches(&settings.never_inject) => Decision::Skip("neverInjectSelector names the pod"),
+        None if matches(&settings.always_inject) => Decision::Inject("alwaysInjectSelector names the pod"),
+        None => match settings.policy {
+            Policy::Enabled => Decision::Inject("the policy is enabled"),
+            Policy::Disabled | Policy::Off => {
+                Decision::Skip("the policy is disabled, and the pod does not ask")
+            }
+        },
     }
-}
-
-fn template(pod: &Value) -> Result<Decision, InjectError> {
-    let annotations = of_pod(pod, "annotations");
-    let Some(names) = annotations.get(TEMPLATES) else {
-        return Ok(if has_automatic_proxy(pod) { Decision::Gateway } else { Decision::Sidecar });
-    };
-    let mut decision = Decision::Sidecar;
-    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        decision = match name {
-            "sidecar" => Decision::Sidecar,
-            "gateway" => Decision::Gateway,
-            other => return Err(InjectError::Template(other.to_owned())),
-        };
-    }
-    Ok(decision)
-}
-
-fn has_automatic_proxy(pod: &Value) -> bool {
-    let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
-    containers
-        .into_iter()
-        .flatten()
-        .any(|container| container["name"] == PROXY_CONTAINER && container["image"] == "auto")
 }
 
 #[cfg(test)]

@@ -2,39 +2,58 @@
 
 use serde_json::{Value, json};
 
-use crate::annotations::{Annotations, STATUS};
-use crate::decision::Decision;
+use crate::annotations::{Annotations, STATUS, of_pod};
 use crate::merge::merge;
-use crate::template::{Parts, Role, Template};
+use crate::probes;
+use crate::prometheus;
+use crate::settings::Settings;
+use crate::template::{INIT, PROXY, Parts, Role, Template, TemplateError};
 use crate::workload::Workload;
-use crate::{INIT_CONTAINER, InjectError, PROXY_CONTAINER, Settings, probes, prometheus};
+
+/// Why a pod cannot be given a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InjectError {
+    /// An annotation stands in the way.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The application's metrics stand in the way.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::ReservedPort),
+    /// A template that is not there.
+    #[error(
+        "annotation `inject.istio.io/templates`: there is no template `{0}`: `sidecar` and `gateway` are there"
+    )]
+    UnknownTemplate(String),
+    /// The pod has no containers.
+    #[error("the pod has no list of containers")]
+    NoContainers,
+    /// The proxy's name is taken twice.
+    #[error("`{PROXY}` is both a container and an init container")]
+    TwoProxies,
+}
 
 /// The image that stands for the proxy's.
 const AUTO: &str = "auto";
 
-/// Patches `pod` as `decision` says; [`Decision::Skip`] leaves it as it is.
-pub fn inject(mut pod: Value, decision: &Decision, settings: &Settings) -> Result<Value, InjectError> {
-    let role = match decision {
-        Decision::Skip(_) => return Ok(pod),
-        Decision::Sidecar => Role::Sidecar,
-        Decision::Gateway => Role::Gateway,
-    };
+/// Gives a pod its proxy. Whether it should have one is [`crate::decide`]'s to say.
+pub fn inject(mut pod: Value, settings: &Settings) -> Result<Value, InjectError> {
     if !pod.pointer("/spec/containers").is_some_and(Value::is_array) {
         return Err(InjectError::NoContainers);
     }
+    let role = role(&pod, settings)?;
     let workload = Workload::of(&pod);
     label(&mut pod, &workload);
     let users_proxy = users_proxy(&pod)?;
     let annotations = Annotations::of(&pod);
     let config = |name: &str| settings.proxy_config.get(name).and_then(Value::as_bool).unwrap_or(false);
-    let native = annotations.switch("sidecar.istio.io/nativeSidecar")?;
+    let native = annotations.switch("sidecar.istio.io/nativeSidecar").map_err(TemplateError::from)?;
     let mut template = Template {
         annotations,
         settings,
         role,
         workload: workload.clone(),
         namespace: text(&pod["metadata"], "namespace").unwrap_or("default").to_owned(),
-        is_native: role == Role::Sidecar && native.unwrap_or(settings.native_sidecar),
+        is_native: role == Role::Sidecar && native.unwrap_or(settings.native_sidecars),
         holds_application: config("holdApplicationUntilProxyStarts"),
         pod: &pod,
     };
@@ -44,7 +63,8 @@ pub fn inject(mut pod: Value, decision: &Decision, settings: &Settings) -> Resul
         .and_then(Value::as_bool)
         .unwrap_or(template.holds_application);
     let (is_native, holds) = (template.is_native, template.holds_application);
-    let rewrites = template.annotations.switch("sidecar.istio.io/rewriteAppHTTPProbers")?;
+    let rewrites =
+        template.annotations.switch("sidecar.istio.io/rewriteAppHTTPProbers").map_err(TemplateError::from)?;
     let Parts { proxy, init, volumes } = template.fill()?;
 
     let status = status(init.is_some(), is_native, &volumes, settings);
@@ -53,14 +73,14 @@ pub fn inject(mut pod: Value, decision: &Decision, settings: &Settings) -> Resul
         None => proxy,
     };
     if role == Role::Sidecar && rewrites.unwrap_or(settings.rewrite_probes) {
-        let originals = probes::rewrite(&mut pod);
+        let originals = probes::rewrite(&mut pod, settings.status_port, PROXY);
         if !originals.is_empty() {
             add_variable(&mut proxy, probes::APP_PROBERS, &json!(originals).to_string());
         }
     }
     if role == Role::Sidecar
         && settings.merge_metrics
-        && let Some(target) = prometheus::merge(&mut pod)?
+        && let Some(target) = prometheus::merge(&mut pod, settings.status_port)?
     {
         add_variable(&mut proxy, prometheus::VARIABLE, &target.to_string());
     }
@@ -80,11 +100,39 @@ fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field).and_then(Value::as_str)
 }
 
+/// Which template the pod wants; a container that only holds the proxy's place is a gateway's.
+fn role(pod: &Value, settings: &Settings) -> Result<Role, InjectError> {
+    let annotations = of_pod(pod, "annotations");
+    let named = annotations.get("inject.istio.io/templates");
+    if named.is_none() && users_proxy_image(pod) == Some(AUTO) {
+        return Ok(Role::Gateway);
+    }
+    let names = named.unwrap_or(&settings.default_template);
+    let mut role = Role::Sidecar;
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        role = match name {
+            "sidecar" => Role::Sidecar,
+            "gateway" => Role::Gateway,
+            other => return Err(InjectError::UnknownTemplate(other.to_owned())),
+        };
+    }
+    Ok(role)
+}
+
+fn users_proxy_image(pod: &Value) -> Option<&str> {
+    let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
+    containers
+        .into_iter()
+        .flatten()
+        .find(|container| container["name"] == PROXY)
+        .and_then(|own| text(own, "image"))
+}
+
 /// What the user wrote about the proxy's container, without the image that only holds the place.
 fn users_proxy(pod: &Value) -> Result<Option<Value>, InjectError> {
     let find = |section: &str| {
         let containers = pod.pointer(&format!("/spec/{section}")).and_then(Value::as_array);
-        containers.into_iter().flatten().find(|container| container["name"] == PROXY_CONTAINER).cloned()
+        containers.into_iter().flatten().find(|container| container["name"] == PROXY).cloned()
     };
     let own = match (find("containers"), find("initContainers")) {
         (Some(_), Some(_)) => return Err(InjectError::TwoProxies),
@@ -111,12 +159,12 @@ fn status(has_init: bool, is_native: bool, volumes: &[Value], settings: &Setting
     let mut init: Vec<&str> = Vec::new();
     let mut containers: Vec<&str> = Vec::new();
     if has_init {
-        init.push(INIT_CONTAINER);
+        init.push(INIT);
     }
     if is_native {
-        init.push(PROXY_CONTAINER)
+        init.push(PROXY)
     } else {
-        containers.push(PROXY_CONTAINER)
+        containers.push(PROXY)
     }
     let volumes: Vec<&Value> = volumes.iter().map(|volume| &volume["name"]).collect();
     json!({
@@ -147,7 +195,7 @@ fn annotate(pod: &mut Value, settings: &Settings, status: &str, own: Option<&Val
     let first = pod
         .pointer("/spec/containers")
         .and_then(Value::as_array)
-        .and_then(|containers| containers.iter().find(|container| container["name"] != PROXY_CONTAINER))
+        .and_then(|containers| containers.iter().find(|container| container["name"] != PROXY))
         .and_then(|container| text(container, "name"))
         .map(str::to_owned);
     if let Some(first) = first {
@@ -183,8 +231,8 @@ fn place(pod: &mut Value, proxy: Value, init: Option<Value>, is_native: bool, is
         };
         containers.into_iter().filter(|one| !without.iter().any(|name| one["name"] == *name)).collect()
     };
-    let mut containers = take("containers", &[PROXY_CONTAINER]);
-    let mut inits = take("initContainers", &[PROXY_CONTAINER, INIT_CONTAINER]);
+    let mut containers = take("containers", &[PROXY]);
+    let mut inits = take("initContainers", &[PROXY, INIT]);
     if is_native {
         let mut ours: Vec<Value> = init.into_iter().collect();
         ours.push(proxy);

@@ -5,24 +5,21 @@
 //! functions.
 //!
 //! ```
-//! use injector::decision::{Decision, decide};
-//! use injector::{Settings, inject};
+//! use injector::{Namespace, Settings, decide, inject};
 //! let pod = serde_json::json!({
 //!     "metadata": {"name": "app", "namespace": "default"},
 //!     "spec": {"containers": [{"name": "app", "image": "app"}]},
 //! });
+//! let namespace = Namespace { name: "default".into(), labels: [("istio-injection".into(), "enabled".into())].into() };
 //! let settings = Settings::default();
-//! let labels = [("istio-injection".to_owned(), "enabled".to_owned())].into();
-//! let decision = decide(&pod, "default", &labels, &settings.policy)?;
-//! assert_eq!(decision, Decision::Sidecar);
-//! let patched = inject(pod, &decision, &settings)?;
+//! assert!(decide(&pod, &namespace, &settings).is_injected());
+//! let patched = inject(pod, &settings)?;
 //! assert_eq!(patched["spec"]["initContainers"][0]["name"], "istio-init");
 //! # Ok::<(), injector::InjectError>(())
 //! ```
 
 mod annotations;
-pub mod decision;
-mod error;
+mod decision;
 mod inject;
 mod merge;
 mod probes;

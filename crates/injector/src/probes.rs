@@ -7,9 +7,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::PROXY_CONTAINER;
-use crate::prometheus::STATUS_PORT;
-
 /// The variable that tells the agent what to ask.
 pub(crate) const APP_PROBERS: &str = "ISTIO_KUBE_APP_PROBERS";
 
@@ -19,22 +16,27 @@ const PROBES: [(&str, &str); 3] =
 const HOOKS: [&str; 2] = ["postStart", "preStop"];
 
 /// Sends all probes and hooks of the containers through the agent; returns what it has to ask, by path.
-pub(crate) fn rewrite(pod: &mut Value) -> BTreeMap<String, Value> {
+pub(crate) fn rewrite(pod: &mut Value, status_port: u16, proxy: &str) -> BTreeMap<String, Value> {
     let mut originals = BTreeMap::new();
     for section in ["containers", "initContainers"] {
         let containers = pod.pointer_mut(&format!("/spec/{section}")).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             let name = container["name"].as_str().unwrap_or_default().to_owned();
-            if name == PROXY_CONTAINER {
+            if name == proxy || name.starts_with("istio-") {
                 continue;
             }
-            rewrite_container(container, &name, &mut originals);
+            rewrite_container(container, &name, status_port, &mut originals);
         }
     }
     originals
 }
 
-fn rewrite_container(container: &mut Value, name: &str, originals: &mut BTreeMap<String, Value>) {
+fn rewrite_container(
+    container: &mut Value,
+    name: &str,
+    status_port: u16,
+    originals: &mut BTreeMap<String, Value>,
+) {
     let ports = container.get("ports").cloned().unwrap_or_default();
     for (field, word) in PROBES {
         let Some(probe) = container.get_mut(field) else { continue };
@@ -46,7 +48,7 @@ fn rewrite_container(container: &mut Value, name: &str, originals: &mut BTreeMap
         for action in ["httpGet", "tcpSocket", "grpc"] {
             probe.as_object_mut().map(|probe| probe.remove(action));
         }
-        probe["httpGet"] = json!({"path": path, "port": STATUS_PORT});
+        probe["httpGet"] = json!({"path": path, "port": status_port});
         originals.insert(path, original);
     }
     for hook in HOOKS {
@@ -56,7 +58,7 @@ fn rewrite_container(container: &mut Value, name: &str, originals: &mut BTreeMap
         }
         let path = format!("/app-lifecycle/{name}/{hook}");
         let Some(original) = original(handler, &ports) else { continue };
-        *handler = json!({"httpGet": {"path": path, "port": STATUS_PORT}});
+        *handler = json!({"httpGet": {"path": path, "port": status_port}});
         originals.insert(path, original);
     }
 }

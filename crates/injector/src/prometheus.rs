@@ -2,14 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::InjectError;
 use crate::annotations::of_pod;
 
 /// The variable that tells the agent where the application's metrics are.
 pub(crate) const VARIABLE: &str = "ISTIO_PROMETHEUS_ANNOTATIONS";
-
-/// The agent's port.
-pub(crate) const STATUS_PORT: u16 = 15020;
 
 /// Where merged metrics are served.
 const MERGED_PATH: &str = "/stats/prometheus";
@@ -17,8 +13,18 @@ const MERGED_PATH: &str = "/stats/prometheus";
 /// Where an application serves metrics that says nothing else.
 const DEFAULT_PATH: &str = "/metrics";
 
+/// Why an application's metrics cannot be merged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "annotation `prometheus.io/port`: {port} is the mesh's own port, and no metrics of the application are there"
+)]
+pub struct ReservedPort {
+    /// The port.
+    pub port: u16,
+}
+
 /// Points the pod's annotations at the merged metrics; returns what the agent has to merge.
-pub(crate) fn merge(pod: &mut Value) -> Result<Option<Value>, InjectError> {
+pub(crate) fn merge(pod: &mut Value, status_port: u16) -> Result<Option<Value>, ReservedPort> {
     let annotations = of_pod(pod, "annotations");
     // Label-safe spellings count as well.
     let text = |name: &str| {
@@ -30,11 +36,11 @@ pub(crate) fn merge(pod: &mut Value) -> Result<Option<Value>, InjectError> {
     }
     let scraped = text("prometheus.io/scrape");
     let port: Option<u16> = text("prometheus.io/port").and_then(|port| port.parse().ok());
-    if scraped.as_deref() == Some("false") || port == Some(STATUS_PORT) {
+    if scraped.as_deref() == Some("false") || port == Some(status_port) {
         return Ok(None);
     }
     if let Some(port) = port.filter(|port| (15000..=15091).contains(port) && is_reserved(*port)) {
-        return Err(InjectError::ReservedPort(port));
+        return Err(ReservedPort { port });
     }
     let path = text("prometheus.io/path");
     let is_silent = scraped.is_none() && port.is_none() && path.is_none();
@@ -43,7 +49,7 @@ pub(crate) fn merge(pod: &mut Value) -> Result<Option<Value>, InjectError> {
     if !annotations.is_object() {
         *annotations = json!({});
     }
-    annotations["prometheus.io/port"] = json!(STATUS_PORT.to_string());
+    annotations["prometheus.io/port"] = json!(status_port.to_string());
     annotations["prometheus.io/path"] = json!(MERGED_PATH);
     annotations["prometheus.io/scrape"] = json!("true");
     // Without a wish to be scraped there is nothing of the application to merge.

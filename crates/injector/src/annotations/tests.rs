@@ -16,6 +16,6 @@ fn values_are_read_with_care() {
     assert_eq!(annotations.json("json", "a list"), Ok(Some(json!([1]))));
     assert_eq!(annotations.first(&["none", "port"]), Some(" 80 "));
     let error = annotations.parsed::<u16>("bad", "a port").expect_err("an error");
-    assert_eq!(error.to_string(), "annotation `bad: x`: it is not a port");
+    assert_eq!(error.to_string(), "annotation `bad`: `x` is not a port");
     assert!(annotations.switch("bad").is_err() && annotations.json("bad", "a list").is_err());
 }

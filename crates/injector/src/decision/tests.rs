@@ -18,17 +18,14 @@ fn pod(label: &str, annotation: &str, revision: &str) -> Value {
     pod
 }
 
-fn namespace(injection: &str, revision: &str) -> BTreeMap<String, String> {
-    let pairs = [(INJECTION, injection), (REVISION, revision)];
-    pairs
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
-}
-
-fn is_injected(decision: Result<Decision, InjectError>) -> bool {
-    decision.expect("a decision") == Decision::Sidecar
+fn namespace(injection: &str, revision: &str) -> Namespace {
+    let mut labels = BTreeMap::new();
+    for (key, value) in [(INJECTION, injection), (REVISION, revision)] {
+        if !value.is_empty() {
+            labels.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    Namespace { name: "default".to_owned(), labels }
 }
 
 #[test]
@@ -56,40 +53,57 @@ fn webhooks_see_what_labels_say() {
         ("", "canary", "true", "", false, false),
     ];
     for (injection, ns_revision, label, revision, seen, seen_by_default) in cases {
-        let revisions = vec!["default".to_owned(), "stable".to_owned()];
-        let mut policy = Policy { revisions, ..Policy::default() };
+        let mut settings = Settings { tags: vec!["stable".to_owned()], ..Settings::default() };
         let (pod, namespace) = (pod(label, "", revision), namespace(injection, ns_revision));
         let described = format!("{injection} {ns_revision} {label} {revision}");
-        assert_eq!(is_injected(decide(&pod, "default", &namespace, &policy)), seen, "{described}");
-        policy.by_default = true;
-        assert_eq!(is_injected(decide(&pod, "default", &namespace, &policy)), seen_by_default, "{described}");
+        assert_eq!(decide(&pod, &namespace, &settings).is_injected(), seen, "{described}");
+        settings.namespaces_by_default = true;
+        assert_eq!(decide(&pod, &namespace, &settings).is_injected(), seen_by_default, "{described}");
     }
 }
 
 #[test]
 fn policy_and_the_pods_own_word() {
     let cases = [
-        (Mode::Off, "", "true", false),
-        (Mode::Off, "", "", false),
-        (Mode::Off, "true", "", false),
-        (Mode::Disabled, "", "", false),
-        (Mode::Disabled, "", "false", false),
-        (Mode::Disabled, "", "true", true),
-        (Mode::Disabled, "true", "", true),
-        (Mode::Enabled, "", "", true),
-        (Mode::Enabled, "", "false", false),
-        (Mode::Enabled, "", "true", true),
-        (Mode::Enabled, "true", "false", true),
-        (Mode::Enabled, "false", "true", false),
-        (Mode::Enabled, "", "no", true),
-        (Mode::Disabled, "", "yes", false),
-        (Mode::Disabled, "", "TRUE", false),
+        (Policy::Off, "", "true", false),
+        (Policy::Off, "", "", false),
+        (Policy::Off, "true", "", false),
+        (Policy::Disabled, "", "", false),
+        (Policy::Disabled, "", "false", false),
+        (Policy::Disabled, "", "true", true),
+        (Policy::Disabled, "true", "", true),
+        (Policy::Enabled, "", "", true),
+        (Policy::Enabled, "", "false", false),
+        (Policy::Enabled, "", "true", true),
+        (Policy::Enabled, "true", "false", true),
+        (Policy::Enabled, "false", "true", false),
+        (Policy::Enabled, "", "no", true),
+        (Policy::Disabled, "", "yes", false),
+        (Policy::Disabled, "", "TRUE", false),
     ];
-    for (mode, label, annotation, expected) in cases {
-        let policy = Policy { mode, ..Policy::default() };
-        let decision = decide_seen(&pod(label, annotation, ""), "default", &policy);
-        assert_eq!(is_injected(decision), expected, "{mode:?} {label} {annotation}");
+    for (policy, label, annotation, expected) in cases {
+        let settings = Settings { policy, ..Settings::default() };
+        let decision = inject_required(&pod(label, annotation, ""), &namespace("", ""), &settings);
+        assert_eq!(
+            decision.is_injected(),
+            expected,
+            "{policy:?} {label} {annotation}: {}",
+            decision.reason()
+        );
     }
+}
+
+#[test]
+fn some_pods_are_never_injected() {
+    let settings = Settings { namespaces_by_default: true, ..Settings::default() };
+    let system = Namespace { name: "kube-system".to_owned(), ..namespace("enabled", "") };
+    assert!(!decide(&pod("", "", ""), &system, &settings).is_injected());
+    let mut on_host = pod("true", "", "");
+    on_host["spec"]["hostNetwork"] = json!(true);
+    assert!(!decide(&on_host, &namespace("enabled", ""), &settings).is_injected());
+    let mut done = pod("true", "", "");
+    done["metadata"]["annotations"][STATUS] = json!("{}");
+    assert!(!decide(&done, &namespace("enabled", ""), &settings).is_injected());
 }
 
 #[test]
@@ -98,11 +112,11 @@ fn selectors_decide_for_pods_that_say_nothing() {
         match_labels: [("job".to_owned(), value.to_owned())].into(),
         ..LabelSelector::default()
     };
-    let policy = Policy {
-        mode: Mode::Disabled,
-        never: vec![selector("never"), LabelSelector::default()],
-        always: vec![selector("always"), selector("never")],
-        ..Policy::default()
+    let settings = Settings {
+        policy: Policy::Disabled,
+        never_inject: vec![selector("never"), LabelSelector::default()],
+        always_inject: vec![selector("always"), selector("never")],
+        ..Settings::default()
     };
     for (job, label, expected) in [
         ("always", "", true),
@@ -113,21 +127,10 @@ fn selectors_decide_for_pods_that_say_nothing() {
     ] {
         let mut pod = pod(label, "", "");
         pod["metadata"]["labels"]["job"] = json!(job);
-        assert_eq!(is_injected(decide_seen(&pod, "default", &policy)), expected, "{job} {label}");
+        assert_eq!(
+            inject_required(&pod, &namespace("", ""), &settings).is_injected(),
+            expected,
+            "{job} {label}"
+        );
     }
-}
-
-#[test]
-fn templates_are_named_or_seen() {
-    let with = |templates: &str| {
-        let mut pod = pod("true", "", "");
-        pod["metadata"]["annotations"][TEMPLATES] = json!(templates);
-        decide_seen(&pod, "default", &Policy::default())
-    };
-    assert_eq!(with("gateway"), Ok(Decision::Gateway));
-    assert_eq!(with("sidecar"), Ok(Decision::Sidecar));
-    assert_eq!(with("waypoint"), Err(InjectError::Template("waypoint".to_owned())));
-    let mut gateway = pod("true", "", "");
-    gateway["spec"]["containers"] = json!([{"name": PROXY_CONTAINER, "image": "auto"}]);
-    assert_eq!(decide_seen(&gateway, "default", &Policy::default()), Ok(Decision::Gateway));
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use capture::ProxyMatch;
 
 use super::*;
-use crate::decision::{Policy, decide};
+use crate::settings::Environment;
 
 fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
@@ -20,32 +20,28 @@ fn folders() -> Vec<PathBuf> {
 /// The settings whose name ends a folder's.
 fn settings(folder: &Path) -> Settings {
     let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
-    let istio = || vec!["pilot-agent".to_owned()];
     match name.rsplit('.').next().expect("a part") {
         "local" => Settings {
-            init_command: vec!["lateen".to_owned(), "init".to_owned()],
+            environment: Environment::Local,
+            native_sidecars: true,
+            agent_program: None,
+            ca_address: String::new(),
             proxy_match: ProxyMatch::Dscp(capture::PROXY_DSCP),
-            more_arguments: vec!["--more".to_owned()],
-            more_environment: vec![("EXTRA".to_owned(), "yes".to_owned())],
+            proxy_environment: vec![("EXTRA".to_owned(), "yes".to_owned())],
             ..Settings::default()
         },
-        "native" => Settings { certificates: true, agent_command: istio(), ..Settings::default() },
-        _ => Settings { native_sidecar: false, agent_command: istio(), ..Settings::default() },
+        "native" => Settings { native_sidecars: true, ..Settings::default() },
+        _ => Settings::default(),
     }
-}
-
-fn patched(folder: &Path) -> Result<Value, InjectError> {
-    let text = std::fs::read_to_string(folder.join("pod.json")).expect("a pod");
-    let pod: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
-    let decision =
-        decide(&pod, "default", &Default::default(), &Policy { by_default: true, ..Policy::default() })?;
-    inject(pod, &decision, &settings(folder))
 }
 
 #[test]
 fn pods_become_what_is_expected() {
     for folder in folders() {
-        let actual = match patched(&folder) {
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let pod: Value =
+            serde_json::from_str(&read("pod.json")).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+        let actual = match inject(pod, &settings(&folder)) {
             Ok(patched) => serde_json::to_string_pretty(&patched).expect("JSON"),
             Err(error) => format!("error: {error}"),
         };
@@ -54,15 +50,16 @@ fn pods_become_what_is_expected() {
         if regenerates() {
             std::fs::write(&path, &actual).expect("a writable file");
         }
-        let expected = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(actual, expected, "{}", folder.display());
+        assert_eq!(actual, read("expected"), "{}", folder.display());
     }
 }
 
 #[test]
 fn a_patched_pod_is_one_that_kubernetes_would_take() {
     for folder in folders() {
-        let Ok(mut patched) = patched(&folder) else { continue };
+        let text = std::fs::read_to_string(folder.join("pod.json")).expect("a pod");
+        let pod: Value = serde_json::from_str(&text).expect("JSON");
+        let Ok(mut patched) = inject(pod, &settings(&folder)) else { continue };
         patched["apiVersion"] = json!("v1");
         patched["kind"] = json!("Pod");
         let parsed = resources::parse_json("pod.json", &patched, "default");

@@ -17,7 +17,7 @@ fn probes_go_through_the_agent_and_commands_do_not() {
         {"name": "lost", "livenessProbe": {"httpGet": {"port": "nowhere"}}},
         {"name": "istio-proxy", "readinessProbe": {"httpGet": {"path": "/healthz/ready", "port": 15021}}},
     ]}});
-    let originals = rewrite(&mut pod);
+    let originals = rewrite(&mut pod, 15020, "istio-proxy");
     let app = &pod["spec"]["containers"][0];
     assert_eq!(
         app["livenessProbe"],

@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn outcome(annotations: Value) -> (Value, Result<Option<Value>, InjectError>) {
+fn outcome(annotations: Value) -> (Value, Result<Option<Value>, ReservedPort>) {
     let mut pod = json!({"metadata": {"annotations": annotations}});
-    let merged = merge(&mut pod);
+    let merged = merge(&mut pod, 15020);
     (pod["metadata"]["annotations"].clone(), merged)
 }
 
@@ -27,7 +27,7 @@ fn metrics_are_merged_unless_refused() {
     ] {
         assert_eq!(outcome(refused.clone()), (refused, Ok(None)));
     }
-    assert_eq!(outcome(json!({"prometheus.io/port": "15090"})).1, Err(InjectError::ReservedPort(15090)));
+    assert_eq!(outcome(json!({"prometheus.io/port": "15090"})).1, Err(ReservedPort { port: 15090 }));
     let (_, merged) = outcome(json!({"prometheus_io_port": "80"}));
     assert_eq!(merged, Ok(Some(json!({"scrape": "", "path": "/metrics", "port": "80"}))));
 }

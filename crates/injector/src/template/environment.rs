@@ -2,20 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Role, Template};
-use crate::{InjectError, PROXY_CONTAINER};
-
-/// Where certificates come from.
-const CERTIFICATE_AUTHORITY: &str = "istiod.istio-system.svc:15012";
+use super::{PROXY, Role, Template, TemplateError};
+use crate::annotations::of_pod;
+use crate::settings::Environment;
 
 /// The variables of the proxy.
-pub(super) fn variables(template: &Template<'_>) -> Result<Vec<Value>, InjectError> {
+pub(super) fn variables(template: &Template<'_>) -> Result<Vec<Value>, TemplateError> {
     let settings = template.settings;
     let proxy_config = proxy_config(template)?;
     let mut variables = Variables(Vec::new());
-    if settings.certificates {
+    if !settings.ca_address.is_empty() {
         variables.value("PILOT_CERT_PROVIDER", "istiod");
-        variables.value("CA_ADDR", CERTIFICATE_AUTHORITY);
+        variables.value("CA_ADDR", &settings.ca_address);
     }
     variables.field("POD_NAME", "metadata.name");
     variables.field("POD_NAMESPACE", "metadata.namespace");
@@ -26,7 +24,7 @@ pub(super) fn variables(template: &Template<'_>) -> Result<Vec<Value>, InjectErr
         "name": "ISTIO_CPU_LIMIT",
         "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}},
     }));
-    variables.value("PROXY_CONFIG", &proxy_config.to_string());
+    variables.value("PROXY_CONFIG", &format!("{proxy_config}\n"));
     variables.value("ISTIO_META_POD_PORTS", &pod_ports(template.pod).to_string());
     variables.value("ISTIO_META_APP_CONTAINERS", &app_containers(template.pod));
     variables.value("ISTIO_META_CLUSTER_ID", &settings.cluster_id);
@@ -41,13 +39,16 @@ pub(super) fn variables(template: &Template<'_>) -> Result<Vec<Value>, InjectErr
     }
     variables.value("ISTIO_META_WORKLOAD_NAME", &template.workload.name);
     variables.value("ISTIO_META_OWNER", &template.workload.owner(&template.namespace));
-    variables.value("ISTIO_META_MESH_ID", &settings.trust_domain);
+    variables.value("ISTIO_META_MESH_ID", &settings.mesh_id);
     variables.value("TRUST_DOMAIN", &settings.trust_domain);
     let metadata = proxy_config.get("proxyMetadata").and_then(Value::as_object);
     for (name, value) in metadata.into_iter().flatten() {
         variables.value(name, value.as_str().unwrap_or_default());
     }
-    for (name, value) in &settings.more_environment {
+    if settings.environment == Environment::Local {
+        variables.value("ISTIO_METAJSON_LABELS", &json!(of_pod(template.pod, "labels")).to_string());
+    }
+    for (name, value) in &settings.proxy_environment {
         variables.value(name, value);
     }
     Ok(variables.0)
@@ -66,8 +67,9 @@ impl Variables {
 }
 
 /// The mesh's ProxyConfig under the pod's own.
-pub(crate) fn proxy_config(template: &Template<'_>) -> Result<Value, InjectError> {
-    let mut config = template.settings.proxy_config.clone();
+pub(crate) fn proxy_config(template: &Template<'_>) -> Result<Value, TemplateError> {
+    let mut config: Map<String, Value> =
+        template.settings.proxy_config.as_object().cloned().unwrap_or_default();
     // Written as YAML more often than as JSON; JSON is what can be read here, and simple `key: value` lines.
     let own = match template.annotations.text("proxy.istio.io/config") {
         None => Value::Null,
@@ -121,7 +123,7 @@ fn scalar(text: &str) -> Value {
 
 fn app(pod: &Value) -> impl Iterator<Item = &Value> {
     let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
-    containers.into_iter().flatten().filter(|container| container["name"] != PROXY_CONTAINER)
+    containers.into_iter().flatten().filter(|container| container["name"] != PROXY)
 }
 
 fn pod_ports(pod: &Value) -> Value {

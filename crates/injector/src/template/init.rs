@@ -4,21 +4,17 @@ use capture::Options;
 use capture::arguments::{self, ArgumentError};
 use serde_json::{Value, json};
 
-use super::Template;
-use crate::prometheus::STATUS_PORT;
-use crate::{INIT_CONTAINER, InjectError};
+use super::{INIT, Template, TemplateError};
+use crate::annotations::AnnotationError;
 
 /// The init container of a pod.
-pub(crate) fn container(template: &Template<'_>) -> Result<Value, InjectError> {
+pub(crate) fn container(template: &Template<'_>) -> Result<Value, TemplateError> {
     let options = options(template)?;
-    let mut words = Vec::new();
-    if template.settings.init_command.is_empty() {
-        words.push("istio-iptables".to_owned());
-    }
+    let mut words = vec!["istio-iptables".to_owned()];
     words.extend(arguments::render(&options));
     words.push("--log_output_level=default:info".to_owned());
-    let mut container = json!({
-        "name": INIT_CONTAINER,
+    Ok(json!({
+        "name": INIT,
         "image": template.image(),
         "args": words,
         "resources": template.resources()?,
@@ -31,65 +27,56 @@ pub(crate) fn container(template: &Template<'_>) -> Result<Value, InjectError> {
             "runAsNonRoot": false,
             "runAsUser": 0,
         },
-    });
-    if !template.settings.init_command.is_empty() {
-        container["command"] = json!(template.settings.init_command);
-    }
-    Ok(container)
+    }))
 }
 
 /// What a pod's annotations say about capture.
-fn options(template: &Template<'_>) -> Result<Options, InjectError> {
+fn options(template: &Template<'_>) -> Result<Options, TemplateError> {
     let settings = template.settings;
     let annotations = &template.annotations;
-    let mode = annotations.text(INTERCEPTION_MODE).unwrap_or("REDIRECT");
-    if mode != "REDIRECT" {
-        return Err(InjectError::annotation(INTERCEPTION_MODE, mode, "REDIRECT, the one mode there is"));
+    let name = |name: &str| format!("traffic.sidecar.istio.io/{name}");
+    let text = |short: &str, otherwise: &str| -> (String, String) {
+        let full = name(short);
+        let value = annotations.text(&full).unwrap_or(otherwise).to_owned();
+        (full, value)
+    };
+    let interception = annotations.text("sidecar.istio.io/interceptionMode").unwrap_or("REDIRECT");
+    if interception != "REDIRECT" {
+        return Err(TemplateError::Annotation(AnnotationError {
+            name: "sidecar.istio.io/interceptionMode".to_owned(),
+            value: interception.to_owned(),
+            expected: "REDIRECT, the one mode there is".to_owned(),
+        }));
     }
-    let status_port = annotations.parsed("status.sidecar.istio.io/port", "a port")?.unwrap_or(STATUS_PORT);
+    let status_port: u16 =
+        annotations.parsed("status.sidecar.istio.io/port", "a port")?.unwrap_or(settings.status_port);
     let mut excluded = vec![15090, 15021];
-    if status_port != 0 {
+    excluded.extend(ports(&text("excludeInboundPorts", ""))?);
+    if status_port != 0 && !excluded.contains(&status_port) {
         excluded.push(status_port);
     }
-    excluded.extend(template.capture("excludeInboundPorts", "", arguments::parse_port_list)?);
     let rerouted = annotations
         .first(&["istio.io/reroute-virtual-interfaces", "traffic.sidecar.istio.io/kubevirtInterfaces"])
         .unwrap_or_default();
-    let (included, except) = (&settings.include_outbound_ranges, &settings.exclude_outbound_ranges);
+    let (flag, included) = text("includeInboundPorts", "*");
+    let (ranges_flag, ranges) = text("includeOutboundIPRanges", &settings.include_outbound_ranges);
+    let (except_flag, except) = text("excludeOutboundIPRanges", &settings.exclude_outbound_ranges);
     Ok(Options {
         proxy: settings.proxy_match.clone(),
-        inbound_ports: template.capture("includeInboundPorts", "*", arguments::parse_ports)?,
+        inbound_ports: arguments::parse_ports(&flag, &included)?,
         inbound_ports_excluded: excluded,
-        outbound_ranges: template.capture("includeOutboundIPRanges", included, arguments::parse_ranges)?,
-        outbound_ranges_excluded: template.capture(
-            "excludeOutboundIPRanges",
-            except,
-            arguments::parse_range_list,
-        )?,
-        outbound_ports: template.capture("includeOutboundPorts", "", arguments::parse_port_list)?,
-        outbound_ports_excluded: template.capture("excludeOutboundPorts", "", arguments::parse_port_list)?,
+        outbound_ranges: arguments::parse_ranges(&ranges_flag, &ranges)?,
+        outbound_ranges_excluded: arguments::parse_range_list(&except_flag, &except)?,
+        outbound_ports: ports(&text("includeOutboundPorts", ""))?,
+        outbound_ports_excluded: ports(&text("excludeOutboundPorts", ""))?,
         rerouted_interfaces: words(rerouted),
-        excluded_interfaces: words(
-            annotations.text("traffic.sidecar.istio.io/excludeInterfaces").unwrap_or_default(),
-        ),
+        excluded_interfaces: words(&text("excludeInterfaces", "").1),
         ..Options::default()
     })
 }
 
-const INTERCEPTION_MODE: &str = "sidecar.istio.io/interceptionMode";
-
-impl Template<'_> {
-    /// A capture option by its annotation.
-    fn capture<T>(
-        &self,
-        name: &str,
-        otherwise: &str,
-        parse: fn(&str, &str) -> Result<T, ArgumentError>,
-    ) -> Result<T, InjectError> {
-        let name = format!("traffic.sidecar.istio.io/{name}");
-        let value = self.annotations.text(&name).unwrap_or(otherwise);
-        parse(&name, value).map_err(|error| InjectError::capture(&name, value, &error))
-    }
+fn ports((name, value): &(String, String)) -> Result<Vec<u16>, ArgumentError> {
+    arguments::parse_port_list(name, value)
 }
 
 fn words(value: &str) -> Vec<String> {

@@ -4,15 +4,21 @@ mod environment;
 mod init;
 mod volumes;
 
+use capture::arguments::ArgumentError;
 use serde_json::{Value, json};
 
-use crate::annotations::Annotations;
-use crate::prometheus::STATUS_PORT;
+use crate::annotations::{AnnotationError, Annotations};
+use crate::settings::Settings;
 use crate::workload::Workload;
-use crate::{InjectError, PROXY_CONTAINER, Settings};
 
 pub(crate) use environment::proxy_config;
 use init::container as init_container;
+
+/// The proxy's container.
+pub(crate) const PROXY: &str = "istio-proxy";
+
+/// The container that writes the capture rules.
+pub(crate) const INIT: &str = "istio-init";
 
 /// Port of readiness.
 const READY_PORT: u16 = 15021;
@@ -55,6 +61,28 @@ pub(crate) struct Template<'a> {
     pub(crate) holds_application: bool,
 }
 
+/// Why a template cannot be filled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// An annotation cannot be understood.
+    #[error(transparent)]
+    Annotation(#[from] AnnotationError),
+    /// The settings of the mesh cannot be understood.
+    #[error("the mesh's settings: {0}")]
+    Settings(ArgumentError),
+}
+
+impl From<ArgumentError> for TemplateError {
+    fn from(error: ArgumentError) -> Self {
+        match error {
+            ArgumentError::InvalidValue { flag: name, value, expected } => {
+                TemplateError::Annotation(AnnotationError { name, value, expected: expected.to_owned() })
+            }
+            other => TemplateError::Settings(other),
+        }
+    }
+}
+
 /// What a pod is given.
 pub(crate) struct Parts {
     /// The proxy.
@@ -67,7 +95,7 @@ pub(crate) struct Parts {
 
 impl Template<'_> {
     /// Fills the templates.
-    pub(crate) fn fill(&self) -> Result<Parts, InjectError> {
+    pub(crate) fn fill(&self) -> Result<Parts, TemplateError> {
         let init = match self.role {
             Role::Sidecar => Some(init_container(self)?),
             Role::Gateway => None,
@@ -76,12 +104,12 @@ impl Template<'_> {
     }
 
     fn image(&self) -> String {
-        self.annotations.text("sidecar.istio.io/proxyImage").unwrap_or(&self.settings.image).to_owned()
+        self.annotations.text("sidecar.istio.io/proxyImage").unwrap_or(&self.settings.proxy_image).to_owned()
     }
 
-    fn proxy(&self) -> Result<Value, InjectError> {
+    fn proxy(&self) -> Result<Value, TemplateError> {
         let mut proxy = json!({
-            "name": PROXY_CONTAINER,
+            "name": PROXY,
             "image": self.image(),
             "args": self.arguments(),
             "ports": [{"containerPort": 15090, "protocol": "TCP", "name": "http-envoy-prom"}],
@@ -98,9 +126,6 @@ impl Template<'_> {
             },
             "volumeMounts": volumes::mounts(self)?,
         });
-        if !self.settings.command.is_empty() {
-            proxy["command"] = json!(self.settings.command);
-        }
         self.add_probes(&mut proxy)?;
         if self.is_native {
             proxy["restartPolicy"] = json!("Always");
@@ -110,9 +135,8 @@ impl Template<'_> {
     }
 
     fn arguments(&self) -> Vec<String> {
-        let own = &self.settings.more_arguments;
         let level = |name: &str, otherwise: &str| self.annotations.text(name).unwrap_or(otherwise).to_owned();
-        let mut words = vec![
+        vec![
             "proxy".to_owned(),
             self.role.word().to_owned(),
             "--domain".to_owned(),
@@ -120,13 +144,11 @@ impl Template<'_> {
             format!("--proxyLogLevel={}", level("sidecar.istio.io/logLevel", "warning")),
             format!("--proxyComponentLogLevel={}", level("sidecar.istio.io/componentLogLevel", "misc:error")),
             format!("--log_output_level={}", level("sidecar.istio.io/agentLogLevel", "default:info")),
-        ];
-        words.extend(own.iter().cloned());
-        words
+        ]
     }
 
     /// What the proxy may use; an annotation for one of the two sides leaves the other to itself.
-    fn resources(&self) -> Result<Value, InjectError> {
+    fn resources(&self) -> Result<Value, TemplateError> {
         let text = |name: &str| self.annotations.text(&format!("sidecar.istio.io/{name}"));
         let own = ["proxyCPU", "proxyMemory", "proxyCPULimit", "proxyMemoryLimit"].map(text);
         if own.iter().all(Option::is_none) {
@@ -148,10 +170,12 @@ impl Template<'_> {
         Ok(json!({"requests": side(cpu, memory), "limits": side(cpu_limit, memory_limit)}))
     }
 
-    fn add_probes(&self, proxy: &mut Value) -> Result<(), InjectError> {
+    fn add_probes(&self, proxy: &mut Value) -> Result<(), TemplateError> {
         let number = |name: &str, otherwise: u32| {
             let name = format!("readiness.status.sidecar.istio.io/{name}");
-            Ok::<_, InjectError>(self.annotations.parsed(&name, "a number of seconds")?.unwrap_or(otherwise))
+            Ok::<_, AnnotationError>(
+                self.annotations.parsed(&name, "a number of seconds")?.unwrap_or(otherwise),
+            )
         };
         if self.annotations.parsed::<u16>("status.sidecar.istio.io/port", "a port")? == Some(0) {
             return Ok(());
@@ -171,20 +195,14 @@ impl Template<'_> {
 
     /// An application that waits, and an end that lets requests finish, are hooks that call the agent.
     fn add_hooks(&self, proxy: &mut Value) {
-        let call = |words: &[&str]| {
-            let mut command = self.settings.agent_command.clone();
-            command.extend(words.iter().map(|word| (*word).to_owned()));
-            json!({"exec": {"command": command}})
-        };
-        if self.settings.agent_command.is_empty() {
-            return;
-        }
+        let Some(agent) = &self.settings.agent_program else { return };
         if self.holds_application && !self.is_native {
-            proxy["lifecycle"]["postStart"] = call(&["wait"]);
+            proxy["lifecycle"]["postStart"] = json!({"exec": {"command": [agent, "wait"]}});
         }
         if self.is_native && self.role == Role::Sidecar {
-            let port = format!("--debug-port={STATUS_PORT}");
-            proxy["lifecycle"]["preStop"] = call(&["request", &port, "POST", "drain"]);
+            let port = format!("--debug-port={}", self.settings.status_port);
+            proxy["lifecycle"]["preStop"] =
+                json!({"exec": {"command": [agent, "request", port, "POST", "drain"]}});
         }
     }
 }
