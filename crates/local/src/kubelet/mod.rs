@@ -3,6 +3,7 @@
 pub(crate) mod addresses;
 pub(crate) mod context;
 pub(crate) mod deployments;
+mod entry;
 pub(crate) mod environment;
 pub mod images;
 pub(crate) mod names;
@@ -15,7 +16,6 @@ pub(crate) mod summary;
 pub(crate) mod volumes;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ use crate::supervisor::Admit;
 use addresses::Places;
 use images::Images;
 use pod_task::{Command, Execution, News};
-use pods::PodEntry;
+use entry::PodEntry;
 use publish::ServiceCache;
 pub(crate) use summary::PodSummary;
 
@@ -58,6 +58,8 @@ pub(crate) struct Outputs {
     pub(crate) objects: watch::Sender<Arc<Objects>>,
     /// The pods, in short.
     pub(crate) pods: watch::Sender<Arc<Vec<PodSummary>>>,
+    /// Objects of which no pod can be made, and why.
+    pub(crate) refusals: watch::Sender<Arc<BTreeMap<String, String>>>,
 }
 
 /// How the kubelet's part is set up.
@@ -106,12 +108,14 @@ pub(crate) struct Kubelet {
     addresses: Addresses,
     addressing: BTreeMap<ObjectKey, Addressing>,
     service_cache: ServiceCache,
+    /// Objects of which no pod can be made, and why; tried again when objects change.
+    refusals: BTreeMap<String, String>,
     events: mpsc::UnboundedSender<Event>,
     ending: Option<oneshot::Sender<()>>,
 }
 
-/// Pods that end with the mesh get this long.
-const GRACE_AT_THE_END: Grace = Grace(3);
+/// Pods that end with the mesh get this long: their volumes end with them, so there is little to save.
+const GRACE_AT_THE_END: Grace = Grace(1);
 
 impl Kubelet {
     /// Serves until everything has ended.
@@ -136,6 +140,7 @@ impl Kubelet {
             addresses: Addresses::default(),
             addressing: BTreeMap::new(),
             service_cache: ServiceCache::default(),
+            refusals: BTreeMap::new(),
             events,
             ending: None,
         };
@@ -172,6 +177,7 @@ impl Kubelet {
 
     fn objects_changed(&mut self) {
         self.images = load_images(&self.images_file);
+        self.refusals.clear();
         self.addressing = self.addresses.assign(&self.services());
         self.reconcile();
         self.refresh_volumes();
@@ -260,10 +266,6 @@ impl Kubelet {
             tokio::time::sleep(wait).await;
             let _ = events.send(Event::Aged);
         });
-    }
-
-    fn address_of(place: u32) -> Ipv4Addr {
-        addresses::address(place)
     }
 }
 
