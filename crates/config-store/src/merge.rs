@@ -20,8 +20,10 @@ pub struct Merged {
 pub type Filter = fn(&resources::ObjectKey) -> bool;
 
 /// Joins sources; the task ends when nobody reads, or all sources are gone.
+/// A source that is gone stays as it was.
 pub fn merge(sources: Vec<(watch::Receiver<Arc<State>>, Filter)>) -> watch::Receiver<Arc<Merged>> {
-    let mut sources = sources;
+    let mut sources: Vec<Source> =
+        sources.into_iter().map(|(states, filter)| Source { states, filter, is_open: true }).collect();
     let first = join(&mut sources, 1);
     let (sender, receiver) = watch::channel(Arc::new(first));
     tokio::spawn(async move {
@@ -36,24 +38,42 @@ pub fn merge(sources: Vec<(watch::Receiver<Arc<State>>, Filter)>) -> watch::Rece
     receiver
 }
 
+struct Source {
+    states: watch::Receiver<Arc<State>>,
+    filter: Filter,
+    is_open: bool,
+}
+
 /// Waits for any source; false when all are gone.
-async fn changed(sources: &mut [(watch::Receiver<Arc<State>>, Filter)]) -> bool {
-    let waits = sources.iter_mut().map(|(source, _)| Box::pin(source.changed()));
-    match futures_util::future::select_all(waits.collect::<Vec<_>>()).await {
-        (Ok(()), _, _) => true,
-        (Err(_), _, _) => false,
+async fn changed(sources: &mut [Source]) -> bool {
+    loop {
+        let open = sources.iter_mut().filter(|source| source.is_open);
+        let waits: Vec<_> = open
+            .map(|source| {
+                Box::pin(async {
+                    source.is_open = source.states.changed().await.is_ok();
+                    source.is_open
+                })
+            })
+            .collect();
+        if waits.is_empty() {
+            return false;
+        }
+        if futures_util::future::select_all(waits).await.0 {
+            return true;
+        }
     }
 }
 
-fn join(sources: &mut [(watch::Receiver<Arc<State>>, Filter)], revision: u64) -> Merged {
+fn join(sources: &mut [Source], revision: u64) -> Merged {
     let mut objects = Objects::new();
     let mut problems = Vec::new();
     let mut revisions = Vec::with_capacity(sources.len());
-    for (source, filter) in sources {
-        let state = source.borrow_and_update();
+    for source in sources {
+        let state = source.states.borrow_and_update();
         revisions.push(state.revision);
         problems.extend(state.problems.iter().cloned());
-        let chosen = state.objects.iter().filter(|(key, _)| filter(key));
+        let chosen = state.objects.iter().filter(|(key, _)| (source.filter)(key));
         objects.extend(chosen.map(|(key, object)| (key.clone(), Arc::clone(object))));
     }
     Merged { state: Arc::new(State { revision, objects, problems }), sources: revisions }

@@ -42,6 +42,7 @@ enum Verb {
     Logs(commands::exec::Logs),
     Bookinfo(commands::bookinfo::Bookinfo),
     Proxy(commands::proxy::Proxy),
+    #[command(alias = "istio-iptables")]
     Init(commands::init::Init),
     Version(commands::version::Version),
 }

@@ -14,7 +14,6 @@ use xds::envoy::config::listener::v3::Listener as WireListener;
 use xds::envoy::config::route::v3::RouteConfiguration;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::address::canonical;
 use crate::cluster::{Cluster, Discovery};
 use crate::config::{Config, Entry, Table, Warmed};
 use crate::endpoint::Endpoints;
@@ -271,13 +270,7 @@ impl Compiled {
         let listener_ready =
             |listener: &Listener| listener.route_names().all(|name| routes.contains_key(name));
         promote(&mut self.config.listeners, listener_ready);
-        let mut by_address = hashbrown::HashMap::default();
-        for entry in self.config.listeners.active.values() {
-            for address in &entry.value.addresses {
-                by_address.insert(canonical(*address), entry.value.clone());
-            }
-        }
-        self.config.by_address = Arc::new(by_address);
+        self.config.index_addresses();
     }
 }
 

@@ -130,6 +130,33 @@ impl Config {
         of_port(destination.ip()).or_else(|| of_port(any)).or_else(|| of_port(Ipv6Addr::UNSPECIFIED.into()))
     }
 
+    /// Takes a listener back to what it was before: its socket could not be
+    /// opened.
+    pub fn restore_listener(&mut self, name: &str, previous: &Config) {
+        let active = Arc::make_mut(&mut self.listeners.active);
+        match previous.listeners.active.get(name) {
+            Some(entry) => active.insert(entry.value.name.clone(), entry.clone()),
+            None => active.remove(name),
+        };
+        self.index_addresses();
+    }
+
+    /// Makes the index of listeners by address anew.
+    pub(crate) fn index_addresses(&mut self) {
+        let mut by_address = HashMap::default();
+        for entry in self.listeners.active.values() {
+            for address in &entry.value.addresses {
+                by_address.insert(canonical(*address), entry.value.clone());
+            }
+        }
+        self.by_address = Arc::new(by_address);
+    }
+
+    /// Whether everything that was received is in use.
+    pub fn is_warm(&self) -> bool {
+        self.listeners.warming.is_empty() && self.clusters.warming.is_empty()
+    }
+
     /// The names of all route configurations that listeners name, in use or
     /// waiting.
     pub fn wanted_routes(&self) -> Vec<Arc<str>> {

@@ -198,6 +198,12 @@ impl Registry {
         series.filter(|(labels, _)| wanted(labels)).map(|(_, cells)| cells.counted()).sum()
     }
 
+    /// The sum of a gauge's cells over all its series.
+    pub fn level(&self, name: &str) -> i64 {
+        let families = self.lock();
+        families.get(name).into_iter().flat_map(|family| family.series.values()).map(Cells::level).sum()
+    }
+
     /// Everything in Prometheus' text form.
     pub fn prometheus(&self) -> String {
         let mut out = String::new();

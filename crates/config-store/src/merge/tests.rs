@@ -31,3 +31,14 @@ async fn later_sources_win_and_filters_hold() {
     assert!(value(&now, "c").is_some());
     assert!(now.state.revision > 1);
 }
+
+#[tokio::test]
+async fn a_source_that_is_gone_stays_as_it_was() {
+    let first = Memory::holding([config_map("a", "one")]);
+    let second = Memory::default();
+    let mut merged = merge(vec![(first.subscribe(), |_| true), (second.subscribe(), |_| true)]);
+    drop(first);
+    second.upsert(config_map("b", "one"));
+    let wait = merged.wait_for(|merged| merged.state.objects.len() == 2);
+    wait.await.expect("both objects");
+}

@@ -22,7 +22,7 @@ pub struct Proxy {
     #[arg(long)]
     concurrency: Option<u32>,
     /// Run this stock Envoy in the proxy's place.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "LATEEN_ENVOY_PATH")]
     envoy_path: Option<PathBuf>,
     /// Accepted for injection templates: `warning`, `info`, …
     #[arg(long = "proxyLogLevel", hide = true)]

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config_store::Objects;
-use injector::Settings as Injection;
-use injector::decision::{Policy, decide};
+use injector::{Environment, Namespace, Settings as Injection};
 use resources::{Kind, Object, ObjectKey};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::settings::{DataPlane, Settings};
 
@@ -27,32 +26,40 @@ type Admit = Box<dyn Fn(Value, &Objects) -> Result<Value, String>>;
 pub(super) fn injection(settings: &Settings, proxy_match: capture::ProxyMatch) -> Admit {
     let injection = injection_settings(settings, proxy_match);
     Box::new(move |pod, objects| {
-        let namespace = pod["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
-        let labels = namespace_labels(objects, &namespace);
-        let decision =
-            decide(&pod, &namespace, &labels, &injection.policy).map_err(|error| error.to_string())?;
-        injector::inject(pod, &decision, &injection).map_err(|error| error.to_string())
+        let name = pod["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
+        let namespace = Namespace { labels: namespace_labels(objects, &name), name };
+        match injector::decide(&pod, &namespace, &injection).is_injected() {
+            true => injector::inject(pod, &injection).map_err(|error| error.to_string()),
+            false => Ok(pod),
+        }
     })
 }
 
 fn injection_settings(settings: &Settings, proxy_match: capture::ProxyMatch) -> Injection {
     let mut injection = Injection {
-        policy: Policy { by_default: true, ..Policy::default() },
-        command: vec!["lateen".to_owned()],
-        init_command: vec!["lateen".to_owned(), "init".to_owned()],
+        namespaces_by_default: true,
+        environment: Environment::Local,
+        // The hooks of Kubernetes' images call a program that is not here; the kubelet's own order does their work.
+        agent_program: None,
+        native_sidecars: true,
+        ca_address: String::new(),
+        proxy_config: json!({"discoveryAddress": DISCOVERY_ADDRESS, "concurrency": 1}),
         ..Injection::default()
     };
+    let mut set = |name: &str, value: String| injection.proxy_environment.push((name.to_owned(), value));
     if let capture::ProxyMatch::Dscp(value) = proxy_match {
         // The upper six bits of the traffic class.
-        injection.more_environment.push(("LATEEN_UPSTREAM_TOS".to_owned(), (value << 2).to_string()));
+        set("LATEEN_UPSTREAM_TOS", (value << 2).to_string());
+    }
+    if settings.data_plane == DataPlane::Envoy {
+        set("LATEEN_ENVOY_PATH", "envoy".to_owned());
     }
     injection.proxy_match = proxy_match;
-    injection.proxy_config.insert("concurrency".to_owned(), 1.into());
-    if settings.data_plane == DataPlane::Envoy {
-        injection.more_arguments.extend(["--envoy-path".to_owned(), "envoy".to_owned()]);
-    }
     injection
 }
+
+/// Plain xDS: identities come with the certificate authority.
+const DISCOVERY_ADDRESS: &str = "istiod.istio-system.svc:15010";
 
 fn namespace_labels(objects: &Objects, namespace: &str) -> BTreeMap<String, String> {
     let key = ObjectKey::new(Kind::Namespace, "", namespace);

@@ -46,7 +46,7 @@ fn with_address(object: &Arc<Object>, addressing: &Addressing) -> Arc<Object> {
     service.spec.cluster_ip.clone_from(&address);
     service.spec.cluster_ips = vec![address.clone()];
     let mut completed = Object::clone(object);
-    completed.spec = Spec::Service(service);
+    completed.spec = Spec::Service(Box::new(service));
     completed.raw["spec"]["clusterIP"] = json!(address);
     completed.raw["spec"]["clusterIPs"] = json!([address]);
     Arc::new(completed)

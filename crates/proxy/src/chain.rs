@@ -1,0 +1,95 @@
+//! A filter chain in use by a worker: its compiled logs, counters and metric
+//! series beside its configuration.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use routing::filter_chain::{FilterChain, Terminal, Transport};
+use routing::hcm::HttpConnectionManager;
+use routing::listener::{Direction, Listener};
+use routing::tcp_proxy::TcpProxy;
+
+use crate::logs::Log;
+use crate::report::Reporting;
+use crate::stats::HttpStats;
+use crate::worker::Worker;
+
+/// A filter chain in use by a worker.
+#[derive(Debug)]
+pub struct Chain {
+    /// Its configuration, which keeps its address while this lives.
+    pub config: Arc<FilterChain>,
+    /// The listener that it belongs to.
+    pub listener: Arc<Listener>,
+    /// Whether the configuration still has it.
+    pub current: Cell<bool>,
+    /// What it does.
+    pub kind: Kind,
+}
+
+/// What a chain does.
+#[derive(Debug)]
+pub enum Kind {
+    /// HTTP.
+    Http(Box<HttpChain>),
+    /// Bytes to a cluster.
+    Tcp(TcpChain),
+    /// The connection is closed.
+    Close,
+    /// It would have to be TLS.
+    Unsupported,
+}
+
+/// HTTP on a chain.
+#[derive(Debug)]
+pub struct HttpChain {
+    /// The configuration.
+    pub manager: Arc<HttpConnectionManager>,
+    /// Towards the workload.
+    pub is_inbound: bool,
+    /// The access logs.
+    pub logs: Box<[Log]>,
+    /// Envoy's counters.
+    pub stats: HttpStats,
+    /// Istio's metrics.
+    pub reporting: Option<Reporting>,
+}
+
+/// Bytes on a chain.
+#[derive(Debug)]
+pub struct TcpChain {
+    /// The configuration.
+    pub proxy: Arc<TcpProxy>,
+    /// Towards the workload.
+    pub is_inbound: bool,
+    /// The access logs.
+    pub logs: Box<[Log]>,
+    /// Istio's metrics.
+    pub reporting: Option<Reporting>,
+}
+
+impl Chain {
+    /// Makes what the configuration describes.
+    pub fn new(worker: &Worker, listener: &Arc<Listener>, config: &Arc<FilterChain>) -> Chain {
+        let is_inbound = listener.direction == Direction::Inbound;
+        let reporting = |stats: Option<&_>| stats.map(|stats| Reporting::new(stats, is_inbound));
+        let kind = match &config.terminal {
+            _ if config.transport == Transport::Tls => Kind::Unsupported,
+            Terminal::Http(manager) => Kind::Http(Box::new(HttpChain {
+                manager: manager.clone(),
+                is_inbound,
+                logs: worker.logs.compile(&manager.access_log),
+                stats: HttpStats::new(&worker.shared.registry, &manager.stat_prefix),
+                reporting: reporting(manager.filters.stats.as_ref()),
+            })),
+            Terminal::Tcp(proxy) => Kind::Tcp(TcpChain {
+                proxy: proxy.clone(),
+                is_inbound,
+                logs: worker.logs.compile(&proxy.access_log),
+                reporting: reporting(config.stats.as_ref()),
+            }),
+            Terminal::Close => Kind::Close,
+        };
+        Chain { config: config.clone(), listener: listener.clone(), current: Cell::new(true), kind }
+    }
+}

@@ -1,0 +1,20 @@
+//! HTTP connections: requests in, requests out, responses back.
+//!
+//! The life of a request, top to bottom: [`connection`] reads its head,
+//! [`exchange`] decides what happens to it, [`forward`] makes attempts,
+//! [`attempt`] sends it upstream and waits for the answer, [`respond`] brings
+//! that back, and [`record`] writes down what happened.
+
+pub mod attempt;
+pub mod connection;
+pub mod cors;
+pub mod exchange;
+pub mod forward;
+pub mod local_reply;
+pub mod mutate;
+pub mod record;
+pub mod relay;
+pub mod request_head;
+pub mod respond;
+pub mod response_head;
+pub mod upstream_head;

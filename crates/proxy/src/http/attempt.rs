@@ -1,0 +1,395 @@
+//! One attempt: a connection, the request on it, and the head of the answer.
+
+use std::future::{Future as _, poll_fn};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use routing::retry::Reset;
+use tokio::net::tcp::ReadHalf;
+use tokio::time::Instant;
+
+use crate::alarm::{Alarm, earlier};
+use crate::buffer::Buffer;
+use crate::http::connection::Io;
+use crate::http::exchange::Exchange;
+use crate::http::relay::{Encoding, Relay, RelayError, Source};
+use crate::http1::framing::Framing;
+use crate::http1::head::Head;
+use crate::http1::parse::{self, Limits, Refusal};
+use crate::io::{poll_fill, poll_gone};
+use crate::upstream::ClusterState;
+use crate::upstream::connect::{ConnectError, ConnectOptions, connect};
+use crate::upstream::host::{Host, Upstream};
+use crate::worker::Worker;
+
+/// What an attempt may take.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TimeLimits {
+    /// The answer as a whole, from the end of the request on.
+    pub response: Option<Duration>,
+    /// This attempt.
+    pub per_try: Option<Duration>,
+    /// Until something moves.
+    pub idle: Option<Duration>,
+    /// The request as a whole.
+    pub end: Option<Instant>,
+}
+
+/// How an attempt went.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The answer begins.
+    Answered(Box<Answer>),
+    /// There is none.
+    Failed(Failure),
+    /// The client has gone.
+    Gone,
+    /// The client's body is malformed.
+    Malformed(Refusal),
+    /// Time is up.
+    TimedOut(TimeLimit),
+}
+
+/// Which limit was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeLimit {
+    /// The answer's.
+    Response,
+    /// The silence's.
+    Idle,
+    /// The whole request's.
+    Whole,
+}
+
+/// The beginning of an answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The connection.
+    pub upstream: Upstream,
+    /// What was read behind the head.
+    pub input: Option<Buffer>,
+    /// The head.
+    pub head: Head,
+    /// What is left of the request.
+    pub sending: Sending,
+}
+
+/// A request that is being sent.
+#[derive(Debug)]
+pub struct Sending {
+    /// Its bytes.
+    pub relay: Relay,
+    /// Everything was sent.
+    pub done: bool,
+    /// It could not be sent; the answer may come all the same.
+    pub failed: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// What to tell the retry policy.
+    pub reset: Reset,
+    /// An idle connection was used that the peer had given up: nothing says
+    /// that the endpoint is not well.
+    pub stale: bool,
+    /// Why no connection came about.
+    pub connect: Option<ConnectError>,
+}
+
+/// The largest head and the most headers of a response.
+const RESPONSE_LIMITS: Limits = Limits { max_head: 60 << 10, max_headers: 100, http_10: true };
+
+/// What ends the wait for an answer.
+enum Event {
+    Head(Head),
+    Closed,
+    ProtocolError,
+    Gone,
+    Malformed(Refusal),
+    TimedOut(TimeLimit),
+    PerTryTimeout,
+}
+
+/// Makes an attempt with a host.
+pub async fn run(
+    exchange: &mut Exchange<'_>,
+    cluster: &ClusterState,
+    host: &Rc<Host>,
+    io: &mut Io<'_>,
+    alarm: &mut Alarm,
+    limits: &TimeLimits,
+    fresh: bool,
+) -> Attempt {
+    let began = Instant::now();
+    let worker = exchange.connection.worker.clone();
+    let deadlines = Deadlines { began, limits: *limits };
+    let (mut upstream, reused) =
+        match acquire(exchange, &worker, cluster, host, alarm, &deadlines, fresh).await {
+            Ok(found) => found,
+            Err(Acquire::Failed(error)) => {
+                return Attempt::Failed(Failure {
+                    reset: Reset::ConnectFailure,
+                    stale: false,
+                    connect: Some(error),
+                });
+            }
+            Err(Acquire::TimedOut(limit)) => return Attempt::TimedOut(limit),
+        };
+    exchange.upstream_local = Some(upstream.local);
+    let mut sending = begin(exchange, &worker);
+    let mut input = None;
+    let event =
+        exchange_heads(exchange, &worker, io, alarm, &mut upstream, &mut input, &mut sending, &deadlines)
+            .await;
+    let reset = match event {
+        Event::Head(head) => {
+            return Attempt::Answered(Box::new(Answer { upstream, input, head, sending }));
+        }
+        Event::Closed => Reset::ConnectionTermination { request_started: sending.relay.has_begun() },
+        Event::ProtocolError => Reset::ProtocolError,
+        Event::PerTryTimeout => Reset::PerTryTimeout,
+        Event::Gone => return dropped(&worker, cluster, input, sending, Attempt::Gone),
+        Event::Malformed(refusal) => {
+            return dropped(&worker, cluster, input, sending, Attempt::Malformed(refusal));
+        }
+        Event::TimedOut(limit) => return dropped(&worker, cluster, input, sending, Attempt::TimedOut(limit)),
+    };
+    // No byte of an answer came on a connection that had waited in the pool.
+    let stale = reused && matches!(event, Event::Closed) && input.is_none();
+    let unsent = sending.failed;
+    let failure =
+        Failure { reset, stale: stale && (unsent || is_idempotent(&exchange.request)), connect: None };
+    dropped(&worker, cluster, input, sending, Attempt::Failed(failure))
+}
+
+/// The connection is closed.
+fn dropped(
+    worker: &Worker,
+    cluster: &ClusterState,
+    input: Option<Buffer>,
+    sending: Sending,
+    how: Attempt,
+) -> Attempt {
+    if let Some(buffer) = input {
+        worker.buffers.give(buffer);
+    }
+    worker.buffers.give_output(sending.relay.into_output());
+    cluster.stats.closed(1);
+    how
+}
+
+/// Doing it twice is as good as doing it once (RFC 9110, 9.2.2).
+fn is_idempotent(request: &Head) -> bool {
+    matches!(request.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}
+
+enum Acquire {
+    Failed(ConnectError),
+    TimedOut(TimeLimit),
+}
+
+/// An idle connection, or a new one; the second result tells which.
+async fn acquire(
+    exchange: &Exchange<'_>,
+    worker: &Worker,
+    cluster: &ClusterState,
+    host: &Rc<Host>,
+    alarm: &mut Alarm,
+    deadlines: &Deadlines,
+    fresh: bool,
+) -> Result<(Upstream, bool), Acquire> {
+    if !fresh {
+        let (idle, closed) = host.take_idle();
+        cluster.stats.closed(closed);
+        if let Some(upstream) = idle {
+            return Ok((upstream, true));
+        }
+    }
+    let options = ConnectOptions {
+        bind: cluster.cluster.bind,
+        tos: worker.shared.upstream_tos,
+        timeout: cluster.cluster.connect_timeout,
+    };
+    let request_done = exchange.request_done;
+    let mut connecting = Box::pin(connect(host, &options));
+    let connected = poll_fn(|context| {
+        if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
+            return Poll::Ready(connected.map_err(Acquire::Failed));
+        }
+        let deadline = deadlines.response(request_done);
+        alarm.poll(deadline, context).map(|()| Err(Acquire::TimedOut(TimeLimit::Response)))
+    })
+    .await;
+    match &connected {
+        Ok(_) => {
+            cluster.stats.cx_total.increment();
+            cluster.stats.cx_active.add(1);
+        }
+        Err(Acquire::Failed(error)) => {
+            cluster.stats.cx_connect_fail.increment();
+            if matches!(error, ConnectError::Timeout) {
+                cluster.stats.cx_connect_timeout.increment();
+            }
+        }
+        Err(Acquire::TimedOut(_)) => {}
+    }
+    connected.map(|upstream| (upstream, false))
+}
+
+/// The request's head, and what an earlier attempt has read of its body.
+fn begin(exchange: &Exchange<'_>, worker: &Worker) -> Sending {
+    let mut out = worker.buffers.take_output();
+    exchange.request.write_request(&mut out);
+    out.extend_from_slice(b"\r\n");
+    let encoding = match exchange.body.framing() {
+        Framing::Chunked => Encoding::Chunked { trailers: exchange.http.manager.http1.trailers },
+        _ => Encoding::Plain,
+    };
+    let mut relay = Relay::new(out, encoding);
+    if let Some(data) = exchange.body.replay().filter(|data| !data.is_empty()) {
+        relay.stage_replay(data);
+    }
+    Sending { relay, done: false, failed: false }
+}
+
+/// Points in time at which waiting ends.
+struct Deadlines {
+    began: Instant,
+    limits: TimeLimits,
+}
+
+impl Deadlines {
+    fn response(&self, request_done: Option<Instant>) -> Option<Instant> {
+        let limit = self.limits.response.and_then(|limit| Some(request_done? + limit));
+        earlier(limit, self.limits.end)
+    }
+
+    fn per_try(&self) -> Option<Instant> {
+        self.limits.per_try.map(|limit| self.began + limit)
+    }
+
+    /// What ends the wait when nothing else does.
+    fn poll(
+        &self,
+        request_done: Option<Instant>,
+        moved: Instant,
+        alarm: &mut Alarm,
+        context: &mut Context<'_>,
+    ) -> Poll<Event> {
+        let response = self.limits.response.and_then(|limit| Some(request_done? + limit));
+        let idle = self.limits.idle.map(|limit| moved + limit);
+        let soonest = [response, self.per_try(), idle, self.limits.end].into_iter().fold(None, earlier);
+        alarm.poll(soonest, context).map(|()| {
+            if soonest == response {
+                Event::TimedOut(TimeLimit::Response)
+            } else if soonest == self.limits.end {
+                Event::TimedOut(TimeLimit::Whole)
+            } else if soonest == idle {
+                Event::TimedOut(TimeLimit::Idle)
+            } else {
+                Event::PerTryTimeout
+            }
+        })
+    }
+}
+
+/// Sends the request and waits for the head of the answer, both at once.
+#[allow(clippy::too_many_arguments, reason = "each is borrowed apart from the others")]
+async fn exchange_heads(
+    exchange: &mut Exchange<'_>,
+    worker: &Worker,
+    io: &mut Io<'_>,
+    alarm: &mut Alarm,
+    upstream: &mut Upstream,
+    input: &mut Option<Buffer>,
+    sending: &mut Sending,
+    deadlines: &Deadlines,
+) -> Event {
+    if exchange.expects_continue && !exchange.body.is_done() && io.input.is_none() {
+        exchange.expects_continue = false;
+        if crate::io::write_all(&mut io.writer, b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err() {
+            return Event::Gone;
+        }
+    }
+    let (mut reader, mut writer) = upstream.stream.split();
+    let accepts_upgrade = exchange.upgrade.is_some();
+    let mut moved = deadlines.began;
+    poll_fn(|context| {
+        if !sending.done && !sending.failed {
+            let mut source = Source { reader: &mut io.reader, input: &mut io.input };
+            let before = exchange.body.wire;
+            match sending.relay.poll(&mut exchange.body, &mut source, &mut writer, &worker.buffers, context) {
+                Poll::Ready(Ok(())) => {
+                    sending.done = true;
+                    if exchange.request_done.is_none() {
+                        exchange.request_done = Some(Instant::now());
+                    }
+                }
+                Poll::Ready(Err(RelayError::Write(_))) => sending.failed = true,
+                Poll::Ready(Err(RelayError::Malformed(refusal))) => {
+                    return Poll::Ready(Event::Malformed(refusal));
+                }
+                Poll::Ready(Err(RelayError::Read(_) | RelayError::Ended)) => return Poll::Ready(Event::Gone),
+                Poll::Pending => {}
+            }
+            if deadlines.limits.idle.is_some() && exchange.body.wire > before {
+                moved = Instant::now();
+            }
+        } else if io.input.is_none() && poll_gone(io.reader.as_ref(), context).is_ready() {
+            return Poll::Ready(Event::Gone);
+        }
+        if let Poll::Ready(event) = poll_head(&mut reader, input, worker, accepts_upgrade, context) {
+            return Poll::Ready(event);
+        }
+        deadlines.poll(exchange.request_done, moved, alarm, context)
+    })
+    .await
+}
+
+/// Reads the head of the answer; interim ones are passed over.
+fn poll_head(
+    reader: &mut ReadHalf<'_>,
+    input: &mut Option<Buffer>,
+    worker: &Worker,
+    accepts_upgrade: bool,
+    context: &mut Context<'_>,
+) -> Poll<Event> {
+    loop {
+        if let Some(buffer) = input.as_mut().filter(|buffer| !buffer.is_empty()) {
+            match parse::response(buffer.filled(), worker.take_fields(), &RESPONSE_LIMITS) {
+                Err(_) => return Poll::Ready(Event::ProtocolError),
+                Ok(Some((_, parts))) if parts.status == 101 && !accepts_upgrade => {
+                    return Poll::Ready(Event::ProtocolError);
+                }
+                Ok(Some((length, parts))) if parts.status < 200 && parts.status != 101 => {
+                    buffer.consume(length);
+                    continue;
+                }
+                Ok(Some((length, parts))) => {
+                    let Some(mut buffer) = input.take() else { return Poll::Ready(Event::ProtocolError) };
+                    buffer.compact();
+                    let (block, used) = buffer.into_block();
+                    if used > length {
+                        *input = Some(worker.buffers.with_bytes(&block[length..used]));
+                    }
+                    return Poll::Ready(Event::Head(Head::new(block, length, parts)));
+                }
+                Ok(None) => {
+                    buffer.grow(RESPONSE_LIMITS.max_head);
+                }
+            }
+        }
+        match poll_fill(reader, input, &worker.buffers, false, context) {
+            Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => {
+                if let Some(empty) = input.take_if(|input| input.is_empty()) {
+                    worker.buffers.give(empty);
+                }
+                return Poll::Ready(Event::Closed);
+            }
+            Poll::Ready(Ok(_)) => {}
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}

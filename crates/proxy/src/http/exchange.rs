@@ -1,0 +1,226 @@
+//! One request and its response: what is known of them, and the decision
+//! what happens.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use routing::decision::{Outcome, on_request};
+use routing::route::Route;
+use routing::virtual_host::VirtualHost;
+use tokio::time::Instant;
+
+use crate::alarm::Alarm;
+use crate::chain::HttpChain;
+use crate::flags::{Flag, Flags};
+use crate::http::connection::{Connection, Io, Next};
+use crate::http::local_reply::{self, LocalReply};
+use crate::http::relay::Body;
+use crate::http::{cors, forward, record, request_head};
+use crate::http1::framing::of_request;
+use crate::http1::head::Head;
+use crate::http1::known::Known;
+use crate::identities::PeerId;
+use crate::upstream::ClusterState;
+use crate::upstream::host::Host;
+
+/// A request, its response, and what happened to them.
+#[derive(Debug)]
+pub struct Exchange<'c> {
+    /// The client's connection.
+    pub connection: &'c Connection,
+    /// Its chain.
+    pub http: &'c HttpChain,
+    /// When the head had come.
+    pub started: Instant,
+    /// The same as wall-clock time.
+    pub started_at: SystemTime,
+    /// A random number that stands for the request.
+    pub random: u64,
+    /// The request's head, as changed so far.
+    pub request: Head,
+    /// How large it was when it came.
+    pub request_head_size: u64,
+    /// The request's body.
+    pub body: Body,
+    /// The client waits for `100 Continue`.
+    pub expects_continue: bool,
+    /// The protocol that the client wants to change to.
+    pub upgrade: Option<Box<str>>,
+    /// The connection can be used for another request.
+    pub keep_alive: bool,
+    /// Who the client is, as far as trusted headers tell.
+    pub remote: SocketAddr,
+    /// The request counts as one from inside.
+    pub is_internal: bool,
+    /// The peer said who it is, in both headers.
+    pub told: Told,
+    /// The other side.
+    pub peer: PeerId,
+    /// The virtual host.
+    pub virtual_host: Option<&'c VirtualHost>,
+    /// The route.
+    pub route: Option<&'c Route>,
+    /// The cluster's name.
+    pub cluster_name: Option<Cow<'c, str>>,
+    /// The cluster.
+    pub cluster: Option<Rc<ClusterState>>,
+    /// The endpoint.
+    pub host: Option<Rc<Host>>,
+    /// Our own address towards the endpoint.
+    pub upstream_local: Option<SocketAddr>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Why the upstream transport failed.
+    pub transport_failure: String,
+    /// The response's head as it was sent.
+    pub response: Option<Head>,
+    /// The response's status; zero when there was none.
+    pub status: u16,
+    /// What went wrong.
+    pub flags: Flags,
+    /// Why the response is what it is.
+    pub details: Cow<'static, str>,
+    /// Bytes of the response's body.
+    pub sent: u64,
+    /// Bytes of the response's head.
+    pub response_head_size: u64,
+    /// When the first byte of the response came.
+    pub first_byte: Option<Instant>,
+    /// When the last byte of the request had come.
+    pub request_done: Option<Instant>,
+    /// The status of gRPC, if it is gRPC.
+    pub grpc_status: Option<u32>,
+}
+
+/// What the peer said about itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told {
+    /// The id was there.
+    pub id: bool,
+    /// The metadata were there.
+    pub metadata: bool,
+}
+
+/// Serves a request.
+pub async fn run(
+    connection: &Connection,
+    http: &HttpChain,
+    io: &mut Io<'_>,
+    alarm: &mut Alarm,
+    head: Head,
+    is_last: bool,
+) -> Next {
+    let framing = match of_request(&head, head.is_http_10) {
+        Ok(framing) => framing,
+        Err(refusal) => return local_reply::refuse(connection, io, refusal).await,
+    };
+    let live = connection.worker.live();
+    http.stats.rq_total.increment();
+    http.stats.rq_active.add(1);
+    let mut exchange = Exchange::new(connection, http, head, Body::new(framing));
+    exchange.keep_alive &= !is_last;
+    let next = serve(&mut exchange, &live, io, alarm).await;
+    record::finish(exchange);
+    http.stats.rq_active.add(-1);
+    next
+}
+
+async fn serve<'c>(
+    exchange: &mut Exchange<'c>,
+    live: &'c crate::shared::Live,
+    io: &mut Io<'_>,
+    alarm: &mut Alarm,
+) -> Next {
+    if let Err(reply) = request_head::prepare(exchange) {
+        return local_reply::send(exchange, io, None, reply).await;
+    }
+    let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
+    exchange.virtual_host = decision.virtual_host;
+    exchange.route = decision.route;
+    if let Some(reply) = cors::preflight(exchange, &decision) {
+        return local_reply::send(exchange, io, Some(&decision), reply).await;
+    }
+    match &decision.outcome {
+        Outcome::NoRoute => {
+            exchange.flags.set(Flag::NoRoute);
+            local_reply::send(exchange, io, Some(&decision), LocalReply::new(404, "route_not_found")).await
+        }
+        Outcome::Redirect { status, location } => {
+            let reply = LocalReply::new(*status, "direct_response").with("location", location);
+            local_reply::send(exchange, io, Some(&decision), reply).await
+        }
+        Outcome::Respond(response) => {
+            let reply = LocalReply::new(response.status, "direct_response").with_body(response.body.clone());
+            local_reply::send(exchange, io, Some(&decision), reply).await
+        }
+        Outcome::Forward(forwarding) => {
+            forward::forward(exchange, &decision, forwarding, live, io, alarm).await
+        }
+    }
+}
+
+impl<'c> Exchange<'c> {
+    /// An exchange in which nothing has happened, with a head that is no
+    /// request's.
+    pub fn nothing(
+        connection: &'c Connection,
+        http: &'c HttpChain,
+        request: Head,
+        body: Body,
+    ) -> Exchange<'c> {
+        Exchange::new(connection, http, request, body)
+    }
+
+    fn new(connection: &'c Connection, http: &'c HttpChain, request: Head, body: Body) -> Exchange<'c> {
+        let started = Instant::now();
+        let wants_close = request.has(Known::Connection) && request.lists(Known::Connection, "close");
+        let stays_open =
+            request.is_http_10 && request.lists(Known::Connection, "keep-alive") || !request.is_http_10;
+        Exchange {
+            connection,
+            http,
+            started,
+            started_at: SystemTime::now(),
+            random: fastrand::u64(..),
+            request_head_size: 0,
+            expects_continue: false,
+            upgrade: None,
+            keep_alive: stays_open && !wants_close,
+            remote: connection.peer,
+            is_internal: false,
+            told: Told::default(),
+            peer: PeerId::UNKNOWN,
+            virtual_host: None,
+            route: None,
+            cluster_name: None,
+            cluster: None,
+            host: None,
+            upstream_local: None,
+            attempts: 0,
+            transport_failure: String::new(),
+            response: None,
+            status: 0,
+            flags: Flags::default(),
+            details: Cow::Borrowed(""),
+            sent: 0,
+            response_head_size: 0,
+            first_byte: None,
+            request_done: body.is_done().then_some(started),
+            grpc_status: None,
+            request,
+            body,
+        }
+    }
+
+    /// Whether the response must end the connection.
+    pub fn must_close(&self) -> bool {
+        !self.keep_alive || !self.body.is_done() || self.connection.is_draining()
+    }
+
+    /// The request is one for the head only.
+    pub fn is_head_request(&self) -> bool {
+        self.request.method() == "HEAD"
+    }
+}

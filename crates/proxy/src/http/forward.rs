@@ -1,0 +1,437 @@
+//! Forwarding: injected faults, the head for upstreams, and attempts until
+//! one is answered or no further one is wanted.
+
+use std::future::{Future as _, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use routing::cluster::Discovery;
+use routing::decision::{Decision, Forwarding};
+use routing::fault::Abort;
+use routing::retry::{Reset, RetryPolicy};
+use routing::rewrite::HostRewrite;
+use smallvec::SmallVec;
+use tokio::time::{Instant, sleep};
+
+use crate::alarm::Alarm;
+use crate::flags::Flag;
+use crate::http::attempt::{self, Answer, Attempt, Failure, TimeLimit, TimeLimits};
+use crate::http::connection::{Io, Next};
+use crate::http::exchange::Exchange;
+use crate::http::local_reply::{self, LocalReply};
+use crate::http::respond::respond;
+use crate::http::upstream_head;
+use crate::http1::framing::of_response;
+use crate::http1::head::reason;
+use crate::http1::known::Known;
+use crate::io::poll_gone;
+use crate::shared::Live;
+use crate::upstream::ClusterState;
+use crate::upstream::host::Host;
+
+/// Forwards a request and brings back what becomes of it.
+pub async fn forward<'c>(
+    exchange: &mut Exchange<'c>,
+    decision: &Decision<'c>,
+    forwarding: &Forwarding<'c>,
+    live: &Live,
+    io: &mut Io<'_>,
+    alarm: &mut Alarm,
+) -> Next {
+    exchange.cluster_name = Some(forwarding.cluster_name.clone());
+    exchange.cluster = exchange.connection.worker.cluster(live, &forwarding.cluster_name);
+    match inject(exchange, forwarding, io).await {
+        Injected::Nothing => {}
+        Injected::Reply(reply) => return local_reply::send(exchange, io, Some(decision), reply).await,
+        Injected::Gone => return gone(exchange),
+    }
+    if !may_upgrade(exchange, forwarding) {
+        exchange.keep_alive = false;
+        return local_reply::send(exchange, io, Some(decision), LocalReply::new(403, "upgrade_failed")).await;
+    }
+    let Some(cluster) = exchange.cluster.clone() else {
+        exchange.flags.set(Flag::NoClusterFound);
+        let reply = LocalReply::new(forwarding.options.cluster_not_found, "cluster_not_found");
+        return local_reply::send(exchange, io, Some(decision), reply).await;
+    };
+    upstream_head::finish(exchange, decision, forwarding);
+    if let Some(retry) = forwarding.retry.filter(|retry| retry.attempts > 0) {
+        let may_retry = retry.request_headers.is_empty()
+            || retry.request_headers.iter().any(|matcher| matcher.matches(&exchange.request));
+        if may_retry {
+            exchange.body.keep(buffer_limit(exchange));
+        }
+    }
+    cluster.stats.rq_total.increment();
+    cluster.stats.rq_active.add(1);
+    let next =
+        Attempts::new(exchange, forwarding, &cluster).run(exchange, decision, forwarding, io, alarm).await;
+    cluster.stats.rq_active.add(-1);
+    next
+}
+
+/// How much of a body is kept for another attempt.
+fn buffer_limit(exchange: &Exchange<'_>) -> usize {
+    let configured = exchange
+        .route
+        .and_then(|route| route.buffer_limit)
+        .or(exchange.virtual_host.and_then(|host| host.buffer_limit));
+    let limit = configured.and_then(|limit| usize::try_from(limit).ok());
+    limit.unwrap_or(exchange.connection.chain.listener.buffer_limit)
+}
+
+enum Injected {
+    Nothing,
+    Reply(LocalReply),
+    Gone,
+}
+
+/// The delay comes first, then the failure.
+async fn inject(exchange: &mut Exchange<'_>, forwarding: &Forwarding<'_>, io: &mut Io<'_>) -> Injected {
+    let Some(fault) = forwarding.fault else { return Injected::Nothing };
+    if !fault.applies(&exchange.request, &forwarding.cluster_name) {
+        return Injected::Nothing;
+    }
+    let injection = fault.draw(fastrand::u64(..), fastrand::u64(..));
+    if let Some(delay) = injection.delay {
+        exchange.flags.set(Flag::DelayInjected);
+        if wait(delay, None, io).await.is_err() {
+            return Injected::Gone;
+        }
+    }
+    let Some(abort) = injection.abort else { return Injected::Nothing };
+    exchange.flags.set(Flag::FaultInjected);
+    let mut reply = LocalReply::new(200, "fault_filter_abort").with_body("fault filter abort");
+    match abort {
+        Abort::Http(status) => reply.status = status,
+        Abort::Grpc(status) => {
+            reply.grpc_status = Some(status);
+            exchange.grpc_status = Some(status);
+        }
+    }
+    Injected::Reply(reply)
+}
+
+/// The client went away, or time is up.
+enum Interrupted {
+    Gone,
+    TimedOut,
+}
+
+/// Waits, but no longer than the client does.
+async fn wait(duration: Duration, deadline: Option<Instant>, io: &mut Io<'_>) -> Result<(), Interrupted> {
+    let mut timer = pin!(sleep(duration));
+    let mut end = pin!(deadline.map(tokio::time::sleep_until));
+    poll_fn(|context| {
+        if timer.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(end) = end.as_mut().as_pin_mut()
+            && end.poll(context).is_ready()
+        {
+            return Poll::Ready(Err(Interrupted::TimedOut));
+        }
+        if io.input.is_none() && poll_gone(io.reader.as_ref(), context).is_ready() {
+            return Poll::Ready(Err(Interrupted::Gone));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn may_upgrade(exchange: &Exchange<'_>, forwarding: &Forwarding<'_>) -> bool {
+    let Some(protocol) = exchange.upgrade.as_deref() else { return true };
+    forwarding.options.allows_upgrade(protocol).unwrap_or_else(|| {
+        exchange.http.manager.upgrades.iter().any(|allowed| allowed.eq_ignore_ascii_case(protocol))
+    })
+}
+
+fn gone(exchange: &mut Exchange<'_>) -> Next {
+    exchange.flags.set(Flag::DownstreamConnectionTermination);
+    exchange.details = "downstream_remote_disconnect".into();
+    Next::Abort
+}
+
+/// The attempts of one request.
+struct Attempts<'f> {
+    cluster: &'f Rc<ClusterState>,
+    retry: Option<&'f RetryPolicy>,
+    limits: TimeLimits,
+    retries: u32,
+    tried: SmallVec<[Rc<Host>; 2]>,
+    /// The next attempt uses no idle connection.
+    fresh: bool,
+}
+
+/// What follows an attempt.
+enum Then {
+    Again,
+    Done(Next),
+    Reply(LocalReply),
+}
+
+impl<'f> Attempts<'f> {
+    fn new(
+        exchange: &Exchange<'_>,
+        forwarding: &Forwarding<'f>,
+        cluster: &'f Rc<ClusterState>,
+    ) -> Attempts<'f> {
+        let timeouts = &exchange.http.manager.timeouts;
+        let is_upgrade = exchange.upgrade.is_some();
+        let idle = match forwarding.options.idle_timeout {
+            Some(limit) => (!limit.is_zero()).then_some(limit),
+            None => timeouts.stream_idle,
+        };
+        let whole = forwarding.options.max_stream_duration.or(timeouts.max_stream_duration);
+        Attempts {
+            cluster,
+            retry: forwarding.retry,
+            limits: TimeLimits {
+                response: forwarding.timeout.filter(|_| !is_upgrade),
+                per_try: forwarding.retry.and_then(|retry| retry.per_try_timeout),
+                idle: idle.filter(|_| !is_upgrade),
+                end: whole.map(|limit| exchange.started + limit),
+            },
+            retries: 0,
+            tried: SmallVec::new(),
+            fresh: false,
+        }
+    }
+
+    async fn run<'c>(
+        mut self,
+        exchange: &mut Exchange<'c>,
+        decision: &Decision<'c>,
+        forwarding: &Forwarding<'c>,
+        io: &mut Io<'_>,
+        alarm: &mut Alarm,
+    ) -> Next {
+        loop {
+            let Some(host) = self.choose(exchange) else {
+                exchange.attempts += 1;
+                exchange.flags.set(Flag::NoHealthyUpstream);
+                self.cluster.stats.cx_none_healthy.increment();
+                let reply = LocalReply::new(503, "no_healthy_upstream").with_body("no healthy upstream");
+                return local_reply::send(exchange, io, Some(decision), reply).await;
+            };
+            exchange.attempts += 1;
+            self.announce(exchange, forwarding, &host);
+            host.active.set(host.active.get() + 1);
+            let attempt =
+                attempt::run(exchange, self.cluster, &host, io, alarm, &self.limits, self.fresh).await;
+            let then = self.conclude(exchange, decision, io, alarm, attempt).await;
+            host.active.set(host.active.get().saturating_sub(1));
+            match then {
+                Then::Again => {}
+                Then::Done(next) => return next,
+                Then::Reply(reply) => return local_reply::send(exchange, io, Some(decision), reply).await,
+            }
+        }
+    }
+
+    fn choose(&self, exchange: &Exchange<'_>) -> Option<Rc<Host>> {
+        let attempts = match self.retry {
+            Some(retry) if retry.avoid_previous_hosts && !self.tried.is_empty() => {
+                retry.host_selection_attempts
+            }
+            _ => 1,
+        };
+        self.cluster.choose(|| destination(exchange, self.cluster), &self.tried, attempts)
+    }
+
+    /// What the upstream is told about this attempt.
+    fn announce(&mut self, exchange: &mut Exchange<'_>, forwarding: &Forwarding<'_>, host: &Rc<Host>) {
+        if exchange.peer == crate::identities::PeerId::UNKNOWN && !exchange.http.is_inbound {
+            exchange.peer = host.peer;
+        }
+        exchange.host = Some(host.clone());
+        if matches!(forwarding.host_rewrite(), Some(HostRewrite::EndpointName)) && !host.hostname.is_empty() {
+            upstream_head::set_host(exchange, &host.hostname, forwarding.options.append_x_forwarded_host);
+        }
+        let suppress = exchange.http.manager.filters.router.unwrap_or_default().suppress_envoy_headers;
+        if !suppress && let Some(left) = self.expected_time(exchange) {
+            let milliseconds = left.as_millis().max(1).to_string();
+            exchange.request.set(b"x-envoy-expected-rq-timeout-ms", milliseconds.as_bytes());
+        }
+        if exchange.virtual_host.is_some_and(|host| host.include_attempt_count) {
+            exchange.request.set_known(Known::XEnvoyAttemptCount, exchange.attempts.to_string().as_bytes());
+        }
+    }
+
+    /// How long the upstream may take.
+    fn expected_time(&self, exchange: &Exchange<'_>) -> Option<Duration> {
+        let whole = self.limits.response.map(|limit| match exchange.request_done {
+            Some(done) if self.retries > 0 => limit.saturating_sub(done.elapsed()),
+            _ => limit,
+        });
+        match (whole, self.limits.per_try) {
+            (Some(whole), Some(per_try)) => Some(whole.min(per_try)),
+            (whole, per_try) => whole.or(per_try),
+        }
+    }
+
+    async fn conclude<'c>(
+        &mut self,
+        exchange: &mut Exchange<'c>,
+        decision: &Decision<'c>,
+        io: &mut Io<'_>,
+        alarm: &mut Alarm,
+        attempt: Attempt,
+    ) -> Then {
+        match attempt {
+            Attempt::Answered(answer) => self.answered(exchange, decision, io, alarm, *answer).await,
+            Attempt::Failed(failure) => self.failed(exchange, io, failure).await,
+            Attempt::Gone => Then::Done(gone(exchange)),
+            Attempt::Malformed(refusal) => {
+                exchange.flags.set(Flag::DownstreamProtocolError);
+                exchange.keep_alive = false;
+                Then::Reply(
+                    LocalReply::new(refusal.status, refusal.details).with_body(reason(refusal.status)),
+                )
+            }
+            Attempt::TimedOut(limit) => Then::Reply(self.timed_out(exchange, limit)),
+        }
+    }
+
+    fn timed_out(&self, exchange: &mut Exchange<'_>, limit: TimeLimit) -> LocalReply {
+        self.cluster.stats.rq_timeout.increment();
+        let (status, flag, details, body) = match limit {
+            TimeLimit::Response => {
+                (504, Flag::UpstreamTimeout, "response_timeout", "upstream request timeout")
+            }
+            TimeLimit::Idle => (504, Flag::StreamIdleTimeout, "stream_idle_timeout", "stream timeout"),
+            TimeLimit::Whole => {
+                (504, Flag::MaxDurationTimeout, "max_duration_timeout", "downstream duration timeout")
+            }
+        };
+        exchange.flags.set(flag);
+        LocalReply::new(status, details).with_body(body)
+    }
+
+    async fn answered<'c>(
+        &mut self,
+        exchange: &mut Exchange<'c>,
+        decision: &Decision<'c>,
+        io: &mut Io<'_>,
+        alarm: &mut Alarm,
+        answer: Answer,
+    ) -> Then {
+        let head = &answer.head;
+        let framing = if head.status == 101 {
+            Ok(crate::http1::framing::Framing::UntilClose)
+        } else {
+            of_response(head, head.status, exchange.is_head_request(), head.is_http_10)
+        };
+        let Ok(framing) = framing else {
+            self.cluster.stats.closed(1);
+            let failure = Failure { reset: Reset::ProtocolError, stale: false, connect: None };
+            return self.failed(exchange, io, failure).await;
+        };
+        self.cluster.stats.answered(head.status);
+        let grpc = exchange
+            .grpc_status
+            .and_then(|_| std::str::from_utf8(head.get(Known::GrpcStatus)?).ok()?.parse().ok());
+        let wants_retry = self
+            .retry
+            .is_some_and(|retry| retry.wants_after_response(head.status, grpc, |name| head.find(name)));
+        if wants_retry && self.may_retry(exchange) {
+            let worker = exchange.connection.worker.clone();
+            self.cluster.stats.closed(1);
+            worker.give_head(answer.head);
+            worker.buffers.give_output(answer.sending.relay.into_output());
+            return self.back_off(exchange, io).await;
+        }
+        let next = respond(exchange, decision, self.cluster, io, alarm, &self.limits, answer, framing).await;
+        Then::Done(next)
+    }
+
+    async fn failed(&mut self, exchange: &mut Exchange<'_>, io: &mut Io<'_>, failure: Failure) -> Then {
+        if failure.stale && !self.fresh && exchange.body.replay().is_some() {
+            // The peer closed the connection while it was idle: that is no
+            // attempt.
+            self.fresh = true;
+            exchange.attempts -= 1;
+            return Then::Again;
+        }
+        exchange.transport_failure = match &failure.connect {
+            Some(error) => error.reason().replace(' ', "_"),
+            None => String::new(),
+        };
+        let wants_retry = self.retry.is_some_and(|retry| retry.wants_after_reset(failure.reset));
+        if wants_retry && self.may_retry(exchange) {
+            return self.back_off(exchange, io).await;
+        }
+        Then::Reply(self.reset_reply(exchange, &failure))
+    }
+
+    /// Whether another attempt can be made; the limit is noted.
+    fn may_retry(&self, exchange: &mut Exchange<'_>) -> bool {
+        let Some(retry) = self.retry else { return false };
+        if self.retries >= retry.attempts {
+            if retry.attempts > 0 {
+                exchange.flags.set(Flag::UpstreamRetryLimitExceeded);
+            }
+            return false;
+        }
+        exchange.body.replay().is_some() && exchange.upgrade.is_none()
+    }
+
+    async fn back_off(&mut self, exchange: &mut Exchange<'_>, io: &mut Io<'_>) -> Then {
+        self.retries += 1;
+        self.cluster.stats.rq_retry.increment();
+        self.tried.extend(exchange.host.clone());
+        self.fresh = false;
+        let Some(retry) = self.retry else { return Then::Again };
+        let pause = retry.back_off(self.retries, fastrand::u64(..));
+        let deadline = self.limits.response.and_then(|limit| Some(exchange.request_done? + limit));
+        match wait(pause, deadline, io).await {
+            Ok(()) => Then::Again,
+            Err(Interrupted::Gone) => Then::Done(gone(exchange)),
+            Err(Interrupted::TimedOut) => Then::Reply(self.timed_out(exchange, TimeLimit::Response)),
+        }
+    }
+
+    fn reset_reply(&self, exchange: &mut Exchange<'_>, failure: &Failure) -> LocalReply {
+        let timed_out = matches!(failure.connect, Some(crate::upstream::connect::ConnectError::Timeout));
+        let (status, flag, reason) = match failure.reset {
+            Reset::PerTryTimeout => {
+                self.cluster.stats.rq_timeout.increment();
+                exchange.flags.set(Flag::UpstreamTimeout);
+                return LocalReply::new(504, "upstream_per_try_timeout")
+                    .with_body("upstream request timeout");
+            }
+            Reset::ConnectFailure if timed_out => {
+                (503, Flag::UpstreamConnectionFailure, "connection timeout")
+            }
+            Reset::ConnectFailure => (503, Flag::UpstreamConnectionFailure, "remote connection failure"),
+            Reset::ConnectionTermination { .. } => {
+                (503, Flag::UpstreamConnectionTermination, "connection termination")
+            }
+            Reset::ProtocolError => (502, Flag::UpstreamProtocolError, "protocol error"),
+        };
+        exchange.flags.set(flag);
+        let again = if exchange.attempts > 1 { "retried and the latest " } else { "" };
+        let body = format!(
+            "upstream connect error or disconnect/reset before headers. {again}reset reason: {reason}"
+        );
+        let transport = match exchange.transport_failure.as_str() {
+            "" => String::new(),
+            transport => format!("|{transport}"),
+        };
+        let details =
+            format!("upstream_reset_before_response_started{{{}{transport}}}", reason.replace(' ', "_"));
+        LocalReply::new(status, details).with_body(body)
+    }
+}
+
+/// Where the client wanted to go.
+fn destination(exchange: &Exchange<'_>, cluster: &ClusterState) -> Option<SocketAddr> {
+    if let Discovery::OriginalDestination { header: Some(name), .. } = &cluster.cluster.discovery {
+        let value = exchange.request.find(name)?;
+        return std::str::from_utf8(value).ok()?.parse().ok();
+    }
+    Some(exchange.connection.local)
+}

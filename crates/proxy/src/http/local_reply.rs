@@ -1,0 +1,162 @@
+//! Answers that the proxy gives itself.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use routing::decision::Decision;
+
+use crate::flags::Flag;
+use crate::http::connection::{Connection, Io, Next};
+use crate::http::exchange::Exchange;
+use crate::http::{record, response_head};
+use crate::http1::head::reason;
+use crate::http1::known::Known;
+use crate::http1::parse::Refusal;
+use crate::io::write_all;
+
+/// An answer of our own.
+#[derive(Debug, Clone)]
+pub struct LocalReply {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Bytes,
+    /// Why it is given.
+    pub details: Cow<'static, str>,
+    /// The status of gRPC, where it is not the one that belongs to `status`.
+    pub grpc_status: Option<u32>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl LocalReply {
+    /// Without a body.
+    pub fn new(status: u16, details: impl Into<Cow<'static, str>>) -> LocalReply {
+        LocalReply {
+            status,
+            body: Bytes::new(),
+            details: details.into(),
+            grpc_status: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// With a body.
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> LocalReply {
+        self.body = body.into();
+        self
+    }
+
+    /// With a header.
+    pub fn with(mut self, name: &'static str, value: &str) -> LocalReply {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+}
+
+/// Sends an answer of our own. The decision's header changes apply to it.
+pub async fn send(
+    exchange: &mut Exchange<'_>,
+    io: &mut Io<'_>,
+    decision: Option<&Decision<'_>>,
+    reply: LocalReply,
+) -> Next {
+    let worker = exchange.connection.worker.clone();
+    let mut head = worker.response(reply.status);
+    for (name, value) in &reply.headers {
+        head.add(name.as_bytes(), value.as_bytes());
+    }
+    let mut body = reply.body;
+    if exchange.grpc_status.is_some() {
+        let status = reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status));
+        exchange.grpc_status = Some(status);
+        head.status = 200;
+        head.add(b"content-type", b"application/grpc");
+        head.add(b"grpc-status", status.to_string().as_bytes());
+        if !body.is_empty() {
+            head.add(b"grpc-message", &percent_encoded(&body));
+        }
+        body = Bytes::new();
+        head.set_known(Known::ContentLength, b"0");
+    } else {
+        head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
+        if !body.is_empty() {
+            head.add(b"content-type", b"text/plain");
+        }
+    }
+    exchange.details = reply.details;
+    response_head::finish(exchange, decision, &mut head);
+    let close = exchange.must_close();
+    if close {
+        head.set_known(Known::Connection, b"close");
+    }
+    let mut out = worker.buffers.take_output();
+    head.write_response(&mut out);
+    out.extend_from_slice(b"\r\n");
+    exchange.response_head_size = out.len() as u64;
+    if !exchange.is_head_request() {
+        out.extend_from_slice(&body);
+        exchange.sent = body.len() as u64;
+    }
+    exchange.status = head.status;
+    exchange.response = Some(head);
+    let written = write_all(&mut io.writer, &out).await;
+    worker.buffers.give_output(out);
+    match written {
+        Ok(()) if close => Next::Close,
+        Ok(()) => Next::KeepAlive,
+        Err(_) => {
+            exchange.flags.set(Flag::DownstreamConnectionTermination);
+            Next::Abort
+        }
+    }
+}
+
+/// Refuses what is no request; nothing that follows on the connection can be
+/// trusted.
+pub async fn refuse(connection: &Connection, io: &mut Io<'_>, refusal: Refusal) -> Next {
+    let words = reason(refusal.status);
+    let body = match refusal.details {
+        "missing_host_header" | "path_normalization_failed" => "",
+        _ => words,
+    };
+    record::refused(connection, refusal, body.len() as u64);
+    let worker = &connection.worker;
+    let mut head = format!("HTTP/1.1 {} {words}\r\ncontent-length: {}\r\n", refusal.status, body.len());
+    if !body.is_empty() {
+        head.push_str("content-type: text/plain\r\n");
+    }
+    if let Some(http) = connection.http() {
+        worker.with_date(SystemTime::now(), |date| {
+            head.push_str(&format!("date: {date}\r\nserver: {}\r\n", http.manager.server_name));
+        });
+    }
+    let reply = format!("{head}connection: close\r\n\r\n{body}");
+    // Whether the client reads it or not, the connection ends.
+    let _ = write_all(&mut io.writer, reply.as_bytes()).await;
+    Next::Close
+}
+
+/// The gRPC status that an HTTP status stands for.
+pub fn grpc_status(status: u16) -> u32 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
+}
+
+/// gRPC's messages carry what is not plain ASCII percent-encoded.
+fn percent_encoded(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for byte in text {
+        match byte {
+            b' '..=b'$' | b'&'..=b'~' => out.push(*byte),
+            other => out.extend_from_slice(format!("%{other:02X}").as_bytes()),
+        }
+    }
+    out
+}

@@ -1,0 +1,314 @@
+//! Bringing the upstream's answer to the client.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use routing::decision::Decision;
+use tokio::io::AsyncWrite as _;
+use tokio::net::tcp::WriteHalf;
+use tokio::time::Instant;
+
+use crate::alarm::{Alarm, earlier};
+use crate::buffer::{Buffer, Pool};
+use crate::flags::Flag;
+use crate::http::attempt::{Answer, Sending, TimeLimits};
+use crate::http::connection::{Io, Next};
+use crate::http::exchange::Exchange;
+use crate::http::relay::{Body, Encoding, Relay, RelayError, Source};
+use crate::http::response_head;
+use crate::http1::framing::Framing;
+use crate::http1::head::Head;
+use crate::http1::known::Known;
+use crate::io::poll_gone;
+use crate::upstream::ClusterState;
+use crate::upstream::host::Upstream;
+
+/// How the answer's way to the client ended.
+enum Event {
+    Done,
+    Gone,
+    UpstreamBroke(RelayError),
+    TimedOut,
+}
+
+/// Sends the answer to the client while what is left of the request still
+/// goes upstream.
+pub async fn respond(
+    exchange: &mut Exchange<'_>,
+    decision: &Decision<'_>,
+    cluster: &ClusterState,
+    io: &mut Io<'_>,
+    alarm: &mut Alarm,
+    limits: &TimeLimits,
+    answer: Answer,
+    framing: Framing,
+) -> Next {
+    let Answer { mut upstream, mut input, mut head, mut sending } = answer;
+    let worker = exchange.connection.worker.clone();
+    let is_upgrade = head.status == 101;
+    let reusable = !head.is_http_10 && !head.lists(Known::Connection, "close") && !is_upgrade;
+    let close = prepare_head(exchange, decision, &mut head, framing, is_upgrade);
+    let encoding = encoding(exchange, &mut head, framing);
+    let mut out = worker.buffers.take_output();
+    head.write_response(&mut out);
+    out.extend_from_slice(b"\r\n");
+    exchange.response_head_size = out.len() as u64;
+    exchange.response = Some(head);
+    let mut body = Body::new(if is_upgrade { Framing::UntilClose } else { framing });
+    let mut relay = Relay::new(out, encoding);
+    if is_upgrade {
+        tunnel(exchange, io, &mut upstream, &mut input, &mut relay, &mut body).await;
+        exchange.sent = body.data;
+        cluster.stats.closed(1);
+        return Next::Abort;
+    }
+    let event = relay_both(
+        exchange,
+        io,
+        alarm,
+        limits,
+        &mut upstream,
+        &mut input,
+        &mut sending,
+        &mut relay,
+        &mut body,
+    )
+    .await;
+    exchange.sent = body.data;
+    worker.buffers.give_output(relay.into_output());
+    worker.buffers.give_output(sending.relay.into_output());
+    let left_over = input.take();
+    let clean = left_over.is_none() && sending.done && reusable && matches!(event, Event::Done);
+    if let Some(buffer) = left_over {
+        worker.buffers.give(buffer);
+    }
+    keep_or_close(exchange, cluster, upstream, clean && framing != Framing::UntilClose);
+    match event {
+        Event::Done if close => Next::Close,
+        Event::Done if !exchange.body.is_done() => Next::Close,
+        Event::Done => Next::KeepAlive,
+        Event::Gone => {
+            exchange.flags.set(Flag::DownstreamConnectionTermination);
+            exchange.details = "downstream_remote_disconnect".into();
+            Next::Abort
+        }
+        Event::UpstreamBroke(error) => {
+            broke(exchange, &error);
+            Next::Abort
+        }
+        Event::TimedOut => {
+            exchange.flags.set(Flag::UpstreamTimeout);
+            exchange.details = "response_timeout".into();
+            Next::Abort
+        }
+    }
+}
+
+fn broke(exchange: &mut Exchange<'_>, error: &RelayError) {
+    let (flag, reason) = match error {
+        RelayError::Read(_) => (Flag::UpstreamConnectionTermination, "connection_termination"),
+        RelayError::Ended | RelayError::Malformed(_) | RelayError::Write(_) => {
+            (Flag::UpstreamProtocolError, "protocol_error")
+        }
+    };
+    exchange.flags.set(flag);
+    exchange.details = format!("upstream_reset_after_response_started{{{reason}}}").into();
+}
+
+/// Makes the head what the client shall see. True when the connection ends
+/// with the response.
+fn prepare_head(
+    exchange: &mut Exchange<'_>,
+    decision: &Decision<'_>,
+    head: &mut Head,
+    framing: Framing,
+    is_upgrade: bool,
+) -> bool {
+    let upgraded_to = is_upgrade.then(|| head.get(Known::Upgrade).unwrap_or_default().to_vec());
+    for hop in
+        [Known::Connection, Known::Upgrade, Known::KeepAlive, Known::ProxyConnection, Known::TransferEncoding]
+    {
+        head.remove(hop);
+    }
+    discover_peer(exchange, head);
+    exchange.details = "via_upstream".into();
+    let now = Instant::now();
+    exchange.first_byte = Some(now);
+    if !exchange.http.manager.filters.router.unwrap_or_default().suppress_envoy_headers {
+        let since = now.duration_since(exchange.request_done.unwrap_or(exchange.started));
+        let mut digits = itoa::Buffer::new();
+        let milliseconds = digits.format(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        head.set_known(Known::XEnvoyUpstreamServiceTime, milliseconds.as_bytes());
+    }
+    if exchange.virtual_host.is_some_and(|host| host.include_attempt_count_in_response) {
+        head.set_known(Known::XEnvoyAttemptCount, exchange.attempts.to_string().as_bytes());
+    }
+    if exchange.grpc_status.is_some() {
+        let status =
+            head.get(Known::GrpcStatus).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        exchange.grpc_status = Some(status.unwrap_or(0));
+    }
+    response_head::finish(exchange, Some(decision), head);
+    if let Some(protocol) = upgraded_to {
+        head.set_known(Known::Connection, b"Upgrade");
+        head.set_known(Known::Upgrade, &protocol);
+        return true;
+    }
+    // An upgrade that was not accepted: what the client sent in the belief
+    // that it would be must not be taken for a request.
+    let was_refused = exchange.upgrade.is_some();
+    let ends_with_close = framing == Framing::UntilClose && exchange.request.is_http_10;
+    let close = exchange.must_close() || was_refused || ends_with_close;
+    if close {
+        head.set_known(Known::Connection, b"close");
+    } else if exchange.request.is_http_10 {
+        head.set_known(Known::Connection, b"keep-alive");
+    }
+    close
+}
+
+fn discover_peer(exchange: &mut Exchange<'_>, head: &mut Head) {
+    let Some(config) = &exchange.http.manager.filters.peer_metadata else { return };
+    if !config.discover_upstream {
+        return;
+    }
+    let id = head.get(Known::XEnvoyPeerMetadataId);
+    let metadata = head.get(Known::XEnvoyPeerMetadata);
+    if let Some(peer) = exchange.connection.worker.identities.told(id, metadata) {
+        exchange.peer = peer;
+    }
+    head.remove(Known::XEnvoyPeerMetadataId);
+    head.remove(Known::XEnvoyPeerMetadata);
+}
+
+/// How the body is written; old clients know no chunks.
+fn encoding(exchange: &Exchange<'_>, head: &mut Head, framing: Framing) -> Encoding {
+    match framing {
+        Framing::Chunked | Framing::UntilClose if !exchange.request.is_http_10 && head.status != 101 => {
+            head.set_known(Known::TransferEncoding, b"chunked");
+            Encoding::Chunked { trailers: exchange.http.manager.http1.trailers }
+        }
+        _ => Encoding::Plain,
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "each is borrowed apart from the others")]
+async fn relay_both(
+    exchange: &mut Exchange<'_>,
+    io: &mut Io<'_>,
+    alarm: &mut Alarm,
+    limits: &TimeLimits,
+    upstream: &mut Upstream,
+    input: &mut Option<Buffer>,
+    sending: &mut Sending,
+    relay: &mut Relay,
+    body: &mut Body,
+) -> Event {
+    let worker = exchange.connection.worker.clone();
+    let (mut reader, mut writer) = upstream.stream.split();
+    let mut moved = exchange.first_byte.unwrap_or(exchange.started);
+    poll_fn(|context| {
+        let before = (exchange.body.wire, body.wire);
+        let mut source = Source { reader: &mut reader, input };
+        match relay.poll(body, &mut source, &mut io.writer, &worker.buffers, context) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Event::Done),
+            Poll::Ready(Err(RelayError::Write(_))) => return Poll::Ready(Event::Gone),
+            Poll::Ready(Err(error)) => return Poll::Ready(Event::UpstreamBroke(error)),
+            Poll::Pending => {}
+        }
+        if !sending.done && !sending.failed {
+            let mut source = Source { reader: &mut io.reader, input: &mut io.input };
+            match sending.relay.poll(&mut exchange.body, &mut source, &mut writer, &worker.buffers, context) {
+                Poll::Ready(Ok(())) => sending.done = true,
+                Poll::Ready(Err(RelayError::Write(_) | RelayError::Malformed(_))) => sending.failed = true,
+                Poll::Ready(Err(RelayError::Read(_) | RelayError::Ended)) => return Poll::Ready(Event::Gone),
+                Poll::Pending => {}
+            }
+        } else if io.input.is_none() && poll_gone(io.reader.as_ref(), context).is_ready() {
+            return Poll::Ready(Event::Gone);
+        }
+        if limits.idle.is_some() && before != (exchange.body.wire, body.wire) {
+            moved = Instant::now();
+        }
+        let response = limits.response.and_then(|limit| Some(exchange.request_done? + limit));
+        let idle = limits.idle.map(|limit| moved + limit);
+        alarm
+            .poll([response, idle, limits.end].into_iter().fold(None, earlier), context)
+            .map(|()| Event::TimedOut)
+    })
+    .await
+}
+
+/// The connection goes back to the pool, or is closed.
+fn keep_or_close(exchange: &Exchange<'_>, cluster: &ClusterState, mut upstream: Upstream, clean: bool) {
+    upstream.served += 1;
+    let is_worn = cluster.cluster.max_requests_per_connection.is_some_and(|max| upstream.served >= max);
+    let kept = clean
+        && !is_worn
+        && exchange
+            .host
+            .as_ref()
+            .is_some_and(|host| host.keep(upstream, exchange.first_byte.unwrap_or(exchange.started)));
+    if !kept {
+        cluster.stats.closed(1);
+    }
+}
+
+/// Bytes in both directions until both sides are done.
+async fn tunnel(
+    exchange: &mut Exchange<'_>,
+    io: &mut Io<'_>,
+    upstream: &mut Upstream,
+    input: &mut Option<Buffer>,
+    down: &mut Relay,
+    down_body: &mut Body,
+) {
+    let worker = exchange.connection.worker.clone();
+    let pool = &worker.buffers;
+    let (mut reader, mut writer) = upstream.stream.split();
+    let mut up = Relay::new(pool.take_output(), Encoding::Plain);
+    let mut up_body = Body::new(Framing::UntilClose);
+    let mut down_done = false;
+    let mut up_done = false;
+    poll_fn(|context| {
+        if !down_done {
+            let mut source = Source { reader: &mut reader, input };
+            down_done = one_way(down, down_body, &mut source, &mut io.writer, pool, context)?;
+        }
+        if !up_done {
+            let mut source = Source { reader: &mut io.reader, input: &mut io.input };
+            up_done = one_way(&mut up, &mut up_body, &mut source, &mut writer, pool, context)?;
+        }
+        if down_done && up_done { Poll::Ready(Ok::<(), RelayError>(())) } else { Poll::Pending }
+    })
+    .await
+    // Either side may simply go: that is how tunnels end.
+    .ok();
+    exchange.body = up_body;
+    pool.give_output(up.into_output());
+}
+
+/// True when one direction has ended and the other side was told.
+fn one_way(
+    relay: &mut Relay,
+    body: &mut Body,
+    source: &mut Source<'_, '_>,
+    writer: &mut WriteHalf<'_>,
+    pool: &Pool,
+    context: &mut Context<'_>,
+) -> Result<bool, RelayError> {
+    let ended = |context: &mut Context<'_>,
+                 writer: &mut WriteHalf<'_>,
+                 relay: &mut Relay,
+                 body: &mut Body,
+                 source: &mut Source<'_, '_>| {
+        ready!(relay.poll(body, source, writer, pool, context))?;
+        Pin::new(writer).poll_shutdown(context).map_err(RelayError::Write)
+    };
+    match ended(context, writer, relay, body, source) {
+        Poll::Ready(Ok(())) => Ok(true),
+        Poll::Ready(Err(error)) => Err(error),
+        Poll::Pending => Ok(false),
+    }
+}

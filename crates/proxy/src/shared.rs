@@ -1,0 +1,95 @@
+//! What all threads of the proxy share: the configuration, the registry of
+//! metrics, and whether the proxy is draining.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use routing::config::Config;
+use telemetry::log_writer::LogWriter;
+use telemetry::metrics::Registry;
+
+use crate::identity::Identity;
+
+/// Shared by all threads; nothing in it is written on the path of a request.
+#[derive(Debug)]
+pub struct Shared {
+    config: ArcSwap<Config>,
+    generation: AtomicU64,
+    draining: AtomicBool,
+    /// Who this proxy is.
+    pub identity: Identity,
+    /// All metrics.
+    pub registry: Registry,
+    /// Where access logs are written.
+    pub logs: LogWriter,
+    /// The type of service of upstream connections, by which capture rules
+    /// know them.
+    pub upstream_tos: Option<u32>,
+    /// When the proxy started.
+    pub started: Instant,
+    /// The same as wall-clock time.
+    pub started_at: SystemTime,
+}
+
+/// A configuration in use by a worker.
+#[derive(Debug)]
+pub struct Live {
+    /// Grows with each configuration.
+    pub generation: u64,
+    /// The configuration.
+    pub config: Arc<Config>,
+}
+
+impl Shared {
+    /// With an empty configuration.
+    pub fn new(identity: Identity, logs: LogWriter, upstream_tos: Option<u32>) -> Shared {
+        Shared {
+            config: ArcSwap::default(),
+            generation: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            identity,
+            registry: Registry::default(),
+            logs,
+            upstream_tos,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+        }
+    }
+
+    /// Puts a configuration into use: every request that begins after this
+    /// call sees it.
+    pub fn publish(&self, config: Config) {
+        self.config.store(Arc::new(config));
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The configuration in use.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// The number of the configuration in use.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The configuration in use, with its number.
+    pub fn live(&self) -> Rc<Live> {
+        // The number first: then it is never newer than the configuration.
+        let generation = self.generation();
+        Rc::new(Live { generation, config: self.config() })
+    }
+
+    /// From now on connections are asked to close.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether connections are asked to close.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,180 @@
+//! Envoy's own statistics, as far as this proxy keeps them.
+
+use routing::cluster::Cluster;
+use telemetry::metrics::{Counter, Gauge, Metric, Registry, Series};
+
+/// What is counted about one cluster by one worker.
+#[derive(Debug)]
+pub struct ClusterStats {
+    /// Connections that were made.
+    pub cx_total: Counter,
+    /// Connections that are open.
+    pub cx_active: Gauge,
+    /// Connections that did not come about.
+    pub cx_connect_fail: Counter,
+    /// Of them, those that took too long.
+    pub cx_connect_timeout: Counter,
+    /// Requests.
+    pub rq_total: Counter,
+    /// Requests without an answer yet.
+    pub rq_active: Gauge,
+    /// Attempts after the first.
+    pub rq_retry: Counter,
+    /// Requests that took too long.
+    pub rq_timeout: Counter,
+    /// Requests for which there was no endpoint.
+    pub cx_none_healthy: Counter,
+    /// Bytes that were sent.
+    pub cx_tx_bytes: Counter,
+    /// Bytes that were received.
+    pub cx_rx_bytes: Counter,
+    classes: [Counter; 5],
+}
+
+macro_rules! cluster_metric {
+    ($name:literal) => {
+        (Metric { name: concat!("envoy_cluster_", $name), help: "" }, concat!(".", $name))
+    };
+}
+
+impl ClusterStats {
+    /// The counters of a worker for a cluster.
+    pub fn new(registry: &Registry, cluster: &Cluster) -> ClusterStats {
+        let name = cluster.stat_name.trim_end_matches(';');
+        let labels = [("cluster_name", name)];
+        let dotted = |suffix: &str| format!("cluster.{name}{suffix}");
+        let counter = |(metric, suffix): (Metric, &str)| {
+            registry.counter(metric, Series { labels: &labels, dotted: &dotted(suffix) })
+        };
+        let gauge = |(metric, suffix): (Metric, &str)| {
+            registry.gauge(metric, Series { labels: &labels, dotted: &dotted(suffix) })
+        };
+        let class = |digit: &str| {
+            let metric = Metric { name: "envoy_cluster_upstream_rq_xx", help: "" };
+            let labels = [("cluster_name", name), ("envoy_response_code_class", digit)];
+            registry.counter(
+                metric,
+                Series { labels: &labels, dotted: &dotted(&format!(".upstream_rq_{digit}xx")) },
+            )
+        };
+        ClusterStats {
+            cx_total: counter(cluster_metric!("upstream_cx_total")),
+            cx_active: gauge(cluster_metric!("upstream_cx_active")),
+            cx_connect_fail: counter(cluster_metric!("upstream_cx_connect_fail")),
+            cx_connect_timeout: counter(cluster_metric!("upstream_cx_connect_timeout")),
+            rq_total: counter(cluster_metric!("upstream_rq_total")),
+            rq_active: gauge(cluster_metric!("upstream_rq_active")),
+            rq_retry: counter(cluster_metric!("upstream_rq_retry")),
+            rq_timeout: counter(cluster_metric!("upstream_rq_timeout")),
+            cx_none_healthy: counter(cluster_metric!("upstream_cx_none_healthy")),
+            cx_tx_bytes: counter(cluster_metric!("upstream_cx_tx_bytes_total")),
+            cx_rx_bytes: counter(cluster_metric!("upstream_cx_rx_bytes_total")),
+            classes: ["1", "2", "3", "4", "5"].map(class),
+        }
+    }
+
+    /// A response with this status came.
+    pub fn answered(&self, status: u16) {
+        let class = usize::from(status / 100).checked_sub(1).and_then(|class| self.classes.get(class));
+        if let Some(class) = class {
+            class.increment();
+        }
+    }
+
+    /// So many connections were closed.
+    pub fn closed(&self, count: u64) {
+        if count > 0 {
+            self.cx_active.add(-i64::try_from(count).unwrap_or(0));
+        }
+    }
+}
+
+/// What is counted about one HTTP connection manager by one worker.
+#[derive(Debug)]
+pub struct HttpStats {
+    /// Connections.
+    pub cx_total: Counter,
+    /// Connections that are open.
+    pub cx_active: Gauge,
+    /// Requests.
+    pub rq_total: Counter,
+    /// Requests without an answer yet.
+    pub rq_active: Gauge,
+    classes: [Counter; 5],
+}
+
+impl HttpStats {
+    /// The counters of a worker for a statistics prefix.
+    pub fn new(registry: &Registry, prefix: &str) -> HttpStats {
+        let prefix = prefix.trim_end_matches(';');
+        let labels = [("http_conn_manager_prefix", prefix)];
+        let series = |suffix: &str| format!("http.{prefix}.{suffix}");
+        let counter = |name: &'static str, suffix: &str| {
+            registry.counter(Metric { name, help: "" }, Series { labels: &labels, dotted: &series(suffix) })
+        };
+        let gauge = |name: &'static str, suffix: &str| {
+            registry.gauge(Metric { name, help: "" }, Series { labels: &labels, dotted: &series(suffix) })
+        };
+        let class = |digit: &str| {
+            let labels = [("envoy_response_code_class", digit), ("http_conn_manager_prefix", prefix)];
+            let metric = Metric { name: "envoy_http_downstream_rq_xx", help: "" };
+            registry.counter(
+                metric,
+                Series { labels: &labels, dotted: &series(&format!("downstream_rq_{digit}xx")) },
+            )
+        };
+        HttpStats {
+            cx_total: counter("envoy_http_downstream_cx_total", "downstream_cx_total"),
+            cx_active: gauge("envoy_http_downstream_cx_active", "downstream_cx_active"),
+            rq_total: counter("envoy_http_downstream_rq_total", "downstream_rq_total"),
+            rq_active: gauge("envoy_http_downstream_rq_active", "downstream_rq_active"),
+            classes: ["1", "2", "3", "4", "5"].map(class),
+        }
+    }
+
+    /// A response with this status was sent.
+    pub fn answered(&self, status: u16) {
+        let class = usize::from(status / 100).checked_sub(1).and_then(|class| self.classes.get(class));
+        if let Some(class) = class {
+            class.increment();
+        }
+    }
+}
+
+/// What is counted about connections by one worker.
+#[derive(Debug)]
+pub struct ConnectionStats {
+    /// Connections that are open.
+    pub active: Gauge,
+    /// Connections that were accepted.
+    pub accepted: Counter,
+    /// Connections for which there was no filter chain.
+    pub no_chain: Counter,
+    /// Connections that would have to be TLS.
+    pub unsupported_transport: Counter,
+    /// Connections that are not of HTTP/1.
+    pub unsupported_protocol: Counter,
+    /// Connections that gave no sign for too long.
+    pub inspection_timeout: Counter,
+}
+
+impl ConnectionStats {
+    /// The counters of a worker.
+    pub fn new(registry: &Registry) -> ConnectionStats {
+        let counter = |name: &'static str, dotted: &'static str| {
+            registry.counter(Metric { name, help: "" }, Series { labels: &[], dotted })
+        };
+        let active = Metric { name: "envoy_server_total_connections", help: "" };
+        ConnectionStats {
+            active: registry.gauge(active, Series { labels: &[], dotted: "server.total_connections" }),
+            accepted: counter("envoy_listener_downstream_cx_total", "listener.downstream_cx_total"),
+            no_chain: counter("envoy_listener_no_filter_chain_match", "listener.no_filter_chain_match"),
+            unsupported_transport: counter("lateen_unsupported_transport", "lateen.unsupported_transport"),
+            unsupported_protocol: counter("lateen_unsupported_protocol", "lateen.unsupported_protocol"),
+            inspection_timeout: counter(
+                "envoy_listener_downstream_pre_cx_timeout",
+                "listener.downstream_pre_cx_timeout",
+            ),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Clusters in use by a worker: their balancers, endpoints and idle
+//! connections.
+
+pub mod connect;
+pub mod host;
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use routing::address::Address;
+use routing::balance::{Balancer, mix};
+use routing::cluster::{Cluster, Discovery};
+use routing::endpoint::Endpoints;
+use routing::filter_chain::Transport;
+use tokio::time::Instant;
+
+use crate::identities::{Identities, PeerId, ServiceId};
+use crate::shared::Live;
+use crate::stats::ClusterStats;
+use host::Host;
+
+/// The clusters that a worker has met.
+#[derive(Debug, Default)]
+pub struct Upstreams {
+    clusters: RefCell<HashMap<Arc<str>, Rc<ClusterState>, RandomState>>,
+}
+
+/// A cluster in use by a worker.
+#[derive(Debug)]
+pub struct ClusterState {
+    /// Its configuration.
+    pub cluster: Arc<Cluster>,
+    /// The service that it stands for, in metrics.
+    pub service: ServiceId,
+    /// What is counted about it.
+    pub stats: Rc<ClusterStats>,
+    endpoints: Option<Arc<Endpoints>>,
+    balancer: RefCell<Balancer>,
+    /// In the order of the endpoints.
+    hosts: Box<[Rc<Host>]>,
+    /// Hosts of original destinations.
+    destinations: RefCell<HashMap<SocketAddr, Rc<Host>, RandomState>>,
+    generation: Cell<u64>,
+}
+
+impl Upstreams {
+    /// The cluster with a name as the configuration has it now.
+    pub fn find(
+        &self,
+        name: &str,
+        live: &Live,
+        identities: &Identities,
+        make_stats: impl FnOnce(&Cluster) -> ClusterStats,
+    ) -> Option<Rc<ClusterState>> {
+        let mut clusters = self.clusters.borrow_mut();
+        let known = clusters.get(name);
+        if let Some(state) = known.filter(|state| state.generation.get() == live.generation) {
+            return Some(state.clone());
+        }
+        let cluster = live.config.cluster(name)?;
+        let endpoints = live.config.endpoints_of(cluster);
+        if let Some(state) = known.filter(|state| state.is_of(cluster, endpoints)) {
+            state.generation.set(live.generation);
+            return Some(state.clone());
+        }
+        let stats = known.map_or_else(|| Rc::new(make_stats(cluster)), |state| state.stats.clone());
+        let previous = known.cloned();
+        let state = Rc::new(ClusterState::new(cluster, endpoints, previous.as_deref(), identities, stats));
+        state.generation.set(live.generation);
+        clusters.insert(cluster.name.clone(), state.clone());
+        Some(state)
+    }
+
+    /// Closes connections that have been idle for too long or that the peer
+    /// closed, and forgets clusters that are gone.
+    pub fn sweep(&self, live: &Live, now: Instant) {
+        self.clusters.borrow_mut().retain(|name, state| {
+            state.sweep(now);
+            live.config.cluster(name).is_some()
+        });
+    }
+
+    /// The clusters that are known here, for the admin endpoint.
+    pub fn known(&self) -> Vec<Rc<ClusterState>> {
+        self.clusters.borrow().values().cloned().collect()
+    }
+}
+
+impl ClusterState {
+    fn new(
+        cluster: &Arc<Cluster>,
+        endpoints: Option<&Arc<Endpoints>>,
+        previous: Option<&ClusterState>,
+        identities: &Identities,
+        stats: Rc<ClusterStats>,
+    ) -> ClusterState {
+        let nothing = Endpoints::default();
+        let list = endpoints.map_or(&nothing, |endpoints| endpoints);
+        let service =
+            cluster.services.first().map_or(ServiceId::UNKNOWN, |service| identities.service(service));
+        let before: HashMap<SocketAddr, &Rc<Host>, RandomState> = previous
+            .into_iter()
+            .flat_map(|previous| previous.hosts.iter())
+            .map(|host| (host.address, host))
+            .collect();
+        let hosts = list
+            .list
+            .iter()
+            .map(|endpoint| {
+                let address = match &endpoint.address {
+                    Address::Socket(address) => *address,
+                    // Never resolved and Unix endpoints cannot be reached.
+                    Address::Name { .. } | Address::Pipe(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+                };
+                let peer =
+                    endpoint.workload.as_deref().map_or(PeerId::UNKNOWN, |text| identities.endpoint(text));
+                let transport = transport(cluster, &endpoint.marks);
+                match before.get(&address) {
+                    Some(host) if host.peer == peer && host.transport == transport => (*host).clone(),
+                    _ => Rc::new(Host::new(address, &endpoint.hostname, peer, transport)),
+                }
+            })
+            .collect::<Box<[_]>>();
+        let state = ClusterState {
+            balancer: RefCell::new(Balancer::new(cluster, list, fastrand::u64(..))),
+            cluster: cluster.clone(),
+            service,
+            stats,
+            endpoints: endpoints.cloned(),
+            hosts,
+            destinations: RefCell::default(),
+            generation: Cell::new(0),
+        };
+        if let Some(previous) = previous {
+            previous.retire(&state);
+        }
+        state
+    }
+
+    /// Hosts that the successor does not have keep no idle connections.
+    fn retire(&self, successor: &ClusterState) {
+        for host in &self.hosts {
+            if !successor.hosts.iter().any(|kept| Rc::ptr_eq(kept, host)) {
+                host.retire();
+            }
+        }
+        for host in self.destinations.borrow().values() {
+            host.retire();
+        }
+    }
+
+    fn is_of(&self, cluster: &Arc<Cluster>, endpoints: Option<&Arc<Endpoints>>) -> bool {
+        let same_endpoints = match (&self.endpoints, endpoints) {
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            (None, None) => true,
+            _ => false,
+        };
+        Arc::ptr_eq(&self.cluster, cluster) && same_endpoints
+    }
+
+    /// The host for a request: balanced, or where the client wanted to go.
+    /// Hosts in `tried` are avoided, so often.
+    pub fn choose(
+        &self,
+        destination: impl FnOnce() -> Option<SocketAddr>,
+        tried: &[Rc<Host>],
+        attempts: u32,
+    ) -> Option<Rc<Host>> {
+        if let Discovery::OriginalDestination { port, .. } = &self.cluster.discovery {
+            let mut address = destination()?;
+            if let Some(port) = port {
+                address.set_port(*port);
+            }
+            return Some(self.destination(address));
+        }
+        let mut random = fastrand::u64(..);
+        let mut chosen = None;
+        for _ in 0..attempts.max(1) {
+            let number = self.balancer.borrow_mut().pick(random, |number| {
+                usize::try_from(number)
+                    .ok()
+                    .and_then(|at| self.hosts.get(at))
+                    .map_or(0, |host| host.active.get())
+            })?;
+            let host = self.hosts.get(usize::try_from(number).ok()?)?;
+            chosen = Some(host);
+            if !tried.iter().any(|known| Rc::ptr_eq(known, host)) {
+                break;
+            }
+            random = mix(random);
+        }
+        chosen.cloned()
+    }
+
+    fn destination(&self, address: SocketAddr) -> Rc<Host> {
+        let mut destinations = self.destinations.borrow_mut();
+        let make = || Rc::new(Host::new(address, "", PeerId::UNKNOWN, self.cluster.transport));
+        destinations.entry(address).or_insert_with(make).clone()
+    }
+
+    fn sweep(&self, now: Instant) {
+        let idle = self.cluster.idle_timeout.unwrap_or(Duration::MAX);
+        let open = |host: &Rc<Host>| host.sweep(now, idle);
+        for host in &self.hosts {
+            self.stats.closed(open(host));
+        }
+        self.destinations.borrow_mut().retain(|_, host| {
+            self.stats.closed(open(host));
+            host.active.get() > 0 || host.has_idle()
+        });
+    }
+
+    /// The hosts with a fixed address.
+    pub fn hosts(&self) -> &[Rc<Host>] {
+        &self.hosts
+    }
+}
+
+/// How bytes travel to an endpoint with these marks.
+fn transport(cluster: &Cluster, marks: &std::collections::BTreeMap<String, String>) -> Transport {
+    cluster
+        .transport_matches
+        .iter()
+        .find(|entry| entry.marks.iter().all(|(name, value)| marks.get(name) == Some(value)))
+        .map_or(cluster.transport, |entry| entry.transport)
+}

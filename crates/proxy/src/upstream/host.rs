@@ -1,0 +1,110 @@
+//! One endpoint as a worker sees it, with its idle connections.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use routing::filter_chain::Transport;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::identities::PeerId;
+use crate::io::is_quiet;
+
+/// One endpoint.
+#[derive(Debug)]
+pub struct Host {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its host name, if it has one.
+    pub hostname: Box<str>,
+    /// The workload behind it.
+    pub peer: PeerId,
+    /// How bytes travel to it.
+    pub transport: Transport,
+    /// How many requests it is serving for this worker.
+    pub active: Cell<u32>,
+    /// Used last are taken first, so that surplus ones grow old.
+    idle: RefCell<Vec<Idle>>,
+    retired: Cell<bool>,
+}
+
+/// A connection to a host.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The socket.
+    pub stream: TcpStream,
+    /// Our own address.
+    pub local: SocketAddr,
+    /// How many requests it has served.
+    pub served: u32,
+}
+
+#[derive(Debug)]
+struct Idle {
+    upstream: Upstream,
+    since: Instant,
+}
+
+impl Host {
+    /// A host without connections.
+    pub fn new(address: SocketAddr, hostname: &str, peer: PeerId, transport: Transport) -> Host {
+        Host {
+            address,
+            hostname: hostname.into(),
+            peer,
+            transport,
+            active: Cell::new(0),
+            idle: RefCell::default(),
+            retired: Cell::new(false),
+        }
+    }
+
+    /// An idle connection that can still be used, and how many turned out
+    /// to be closed.
+    pub fn take_idle(&self) -> (Option<Upstream>, u64) {
+        let mut closed = 0;
+        let mut idle = self.idle.borrow_mut();
+        while let Some(Idle { upstream, .. }) = idle.pop() {
+            if is_quiet(&upstream.stream) {
+                return (Some(upstream), closed);
+            }
+            closed += 1;
+        }
+        (None, closed)
+    }
+
+    /// Keeps a connection for later. False when it was closed instead.
+    pub fn keep(&self, upstream: Upstream, now: Instant) -> bool {
+        if self.retired.get() {
+            return false;
+        }
+        self.idle.borrow_mut().push(Idle { upstream, since: now });
+        true
+    }
+
+    /// Whether there are idle connections.
+    pub fn has_idle(&self) -> bool {
+        !self.idle.borrow().is_empty()
+    }
+
+    /// How many idle connections there are.
+    pub fn idle_count(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// The host is no longer of the cluster: connections are not kept.
+    pub fn retire(&self) {
+        self.retired.set(true);
+        self.idle.borrow_mut().clear();
+    }
+
+    /// Closes connections that were idle for too long or that the peer
+    /// closed; says how many.
+    pub fn sweep(&self, now: Instant, limit: Duration) -> u64 {
+        let mut idle = self.idle.borrow_mut();
+        let before = idle.len();
+        idle.retain(|idle| now.duration_since(idle.since) < limit && is_quiet(&idle.upstream.stream));
+        (before - idle.len()) as u64
+    }
+}
