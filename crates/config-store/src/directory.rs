@@ -2,22 +2,26 @@
 //! keeps its last good objects.
 //!
 //! Objects that are put in get a file each, `NAMESPACE/kind-name.yaml`, unless
-//! a file holds them already. Files are replaced whole, by rename, so that
-//! neither a reader nor a crash sees half of one.
+//! a file holds them already: then their document in it is replaced, and the
+//! others stay as they were written, comments and all. Files are replaced
+//! whole, by rename, so that neither a reader nor a crash sees half of one.
 
+mod edit;
 mod files;
 mod watcher;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use resources::{Object, ObjectKey, Parsed};
+use resources::path::Path as FieldPath;
+use resources::{Code, Object, ObjectKey, Parsed, Problem};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::State;
+use edit::{Changes, Lost};
 
 /// A watched folder; dropped, it is no longer watched.
 pub struct Directory {
@@ -38,6 +42,14 @@ pub enum DirectoryError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A file holds an object among others, and a mistake in it hides where.
+    #[error("`{}` holds {key}, but is broken; mend the file first", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// The object.
+        key: Box<ObjectKey>,
+    },
     /// The folder cannot be watched.
     #[error("watch `{}`", path.display())]
     Watch {
@@ -56,9 +68,20 @@ struct Shared {
 }
 
 /// A file as it was last read or written.
+#[derive(Clone, Default)]
 struct Known {
     text: String,
     parsed: Parsed,
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Arc<Object>, &Arc<Object>)| Arc::ptr_eq(one, other);
+        self.text == other.text
+            && self.parsed.problems == other.parsed.problems
+            && self.parsed.objects.len() == other.parsed.objects.len()
+            && self.parsed.objects.iter().zip(&other.parsed.objects).all(same)
+    }
 }
 
 impl Directory {
@@ -74,7 +97,7 @@ impl Directory {
             state: watch::Sender::default(),
         });
         let events = watcher::start(root)?;
-        shared.read_all()?;
+        shared.read_all(Emptied::Take)?;
         let watcher = tokio::spawn(watcher::follow(events, Arc::clone(&shared)));
         Ok(Self { shared, watcher })
     }
@@ -92,19 +115,22 @@ impl Directory {
     /// Writes objects; the revision that holds them.
     ///
     /// They keep their own source: a person is told of the file that he
-    /// applied, until the folder's own file is edited.
+    /// applied, until the folder's own file is edited. Waits for the disk, so
+    /// it belongs on a thread that may block.
     ///
     /// # Errors
-    /// A file cannot be written; those before it are.
+    /// A file cannot be written, or is broken so that the object cannot be
+    /// found in it; files before it are written.
     pub fn put(&self, objects: &[Arc<Object>]) -> Result<u64, DirectoryError> {
         self.shared.put(objects)
     }
 
     /// Takes objects out of the files that hold them; the revision without
-    /// them.
+    /// them. Waits for the disk, so it belongs on a thread that may block.
     ///
     /// # Errors
-    /// A file cannot be written; those before it are.
+    /// A file cannot be written, or is broken so that the object cannot be
+    /// found in it; files before it are written.
     pub fn remove(&self, keys: &[ObjectKey]) -> Result<u64, DirectoryError> {
         self.shared.remove(keys)
     }
@@ -122,69 +148,103 @@ impl Shared {
     }
 
     /// Reads every file that differs from what is known of it.
-    fn read_all(&self) -> Result<u64, DirectoryError> {
-        let texts = files::read_folder(&self.root)?;
+    fn read_all(&self, emptied: Emptied) -> Result<Reading, DirectoryError> {
+        // Locked before the first look, so that what is put in meanwhile is not taken for missing.
         let mut known = self.lock();
+        let texts = files::read_folder(&self.root)?;
         let before = known.len();
         known.retain(|path, _| texts.contains_key(path));
         let mut changed = known.len() != before;
+        let mut reading = Reading::Complete;
         for (path, text) in texts {
             let last = known.get(&path);
-            if last.is_some_and(|last| last.text == text) {
-                continue;
+            let fresh = match text {
+                Ok(text) if last.is_some_and(|last| last.text == text) => continue,
+                Ok(text) if emptied == Emptied::Wait && is_emptied(last, &text) => {
+                    reading = Reading::Waiting;
+                    continue;
+                }
+                Ok(text) => read(&self.root, &path, text, last),
+                Err(reason) => unreadable(&path, &reason, last),
+            };
+            if last.is_none_or(|last| *last != fresh) {
+                known.insert(path, fresh);
+                changed = true;
             }
-            let fresh = read(&self.root, &path, &text, last);
-            known.insert(path, Known { text, parsed: fresh });
-            changed = true;
         }
-        Ok(if changed { self.publish(&known) } else { self.state.borrow().revision })
+        if changed {
+            self.publish(&known);
+        }
+        Ok(reading)
     }
 
     fn put(&self, objects: &[Arc<Object>]) -> Result<u64, DirectoryError> {
         let mut known = self.lock();
-        let mut touched: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut changes: BTreeMap<PathBuf, Changes> = BTreeMap::new();
         for object in objects {
-            let path = holder(&known, &object.key).unwrap_or_else(|| files::path_of(&self.root, &object.key));
-            let file = known.entry(path.clone()).or_insert_with(Known::empty);
-            file.parsed.objects.retain(|held| held.key != object.key);
-            file.parsed.objects.push(Arc::clone(object));
-            touched.insert(path);
+            let path = holders(&known, &object.key).next().cloned();
+            let path = path.unwrap_or_else(|| files::path_of(&self.root, &object.key));
+            changes.entry(path).or_default().insert(object.key.clone(), Some(Arc::clone(object)));
         }
-        self.write(&mut known, &touched)
+        self.change(&mut known, changes)
     }
 
     fn remove(&self, keys: &[ObjectKey]) -> Result<u64, DirectoryError> {
         let mut known = self.lock();
-        let mut touched: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut changes: BTreeMap<PathBuf, Changes> = BTreeMap::new();
         for key in keys {
-            while let Some(path) = holder(&known, key) {
-                if let Some(file) = known.get_mut(&path) {
-                    file.parsed.objects.retain(|held| held.key != *key);
-                }
-                touched.insert(path);
+            for path in holders(&known, key) {
+                changes.entry(path.clone()).or_default().insert(key.clone(), None);
             }
         }
-        self.write(&mut known, &touched)
+        self.change(&mut known, changes)
     }
 
-    /// Writes the touched files from their objects; empty ones go.
-    fn write(
+    /// Writes the changes, file by file, and publishes what is written, even when a later file fails.
+    fn change(
         &self,
         known: &mut BTreeMap<PathBuf, Known>,
-        touched: &BTreeSet<PathBuf>,
+        changes: BTreeMap<PathBuf, Changes>,
     ) -> Result<u64, DirectoryError> {
-        for path in touched {
-            let Some(file) = known.get_mut(path) else { continue };
-            if file.parsed.objects.is_empty() {
+        let mut written =
+            || changes.iter().try_for_each(|(path, changes)| self.change_file(known, path, changes));
+        let result = written();
+        let revision = self.publish(known);
+        result.map(|()| revision)
+    }
+
+    fn change_file(
+        &self,
+        known: &mut BTreeMap<PathBuf, Known>,
+        path: &Path,
+        changes: &Changes,
+    ) -> Result<(), DirectoryError> {
+        let mut file = known.get(path).cloned().unwrap_or_default();
+        let parsed = parse(&self.root, path, &file.text);
+        let says_so = |key: &ObjectKey, change: &Option<Arc<Object>>| {
+            let current = parsed.objects.iter().find(|object| object.key == *key);
+            matches!((current, change), (Some(current), Some(change)) if current.raw == change.raw)
+        };
+        if !changes.iter().all(|(key, change)| says_so(key, change)) {
+            let text = edit::edit(&file.text, &parsed, &file.parsed.objects, changes)
+                .map_err(|Lost(key)| DirectoryError::Broken { path: path.to_owned(), key: Box::new(key) })?;
+            let held = std::mem::take(&mut file.parsed.objects);
+            let kept = held.into_iter().filter(|object| !changes.contains_key(&object.key)).collect();
+            let last = Known { text: String::new(), parsed: Parsed { objects: kept, problems: Vec::new() } };
+            file = read(&self.root, path, text, Some(&last));
+            if file.parsed.objects.is_empty() && file.parsed.problems.is_empty() {
                 files::delete(path)?;
                 known.remove(path);
-                continue;
+                return Ok(());
             }
-            file.text = files::text_of(&file.parsed.objects);
-            file.parsed.problems.clear();
             files::replace(path, &file.text)?;
         }
-        Ok(self.publish(known))
+        for object in changes.values().flatten() {
+            file.parsed.objects.retain(|held| held.key != object.key);
+            file.parsed.objects.push(Arc::clone(object));
+        }
+        known.insert(path.to_owned(), file);
+        Ok(())
     }
 
     fn publish(&self, known: &BTreeMap<PathBuf, Known>) -> u64 {
@@ -192,8 +252,11 @@ impl Shared {
         for file in known.values() {
             state.problems.extend(file.parsed.problems.iter().cloned());
             for object in &file.parsed.objects {
-                // Of a key in two files the first file's object counts.
-                state.objects.entry(object.key.clone()).or_insert_with(|| Arc::clone(object));
+                match state.objects.get(&object.key) {
+                    None => _ = state.objects.insert(object.key.clone(), Arc::clone(object)),
+                    // Of a key in two files the first file's object counts.
+                    Some(first) => state.problems.push(written_twice(object, first)),
+                }
             }
         }
         let revision = state.revision;
@@ -202,29 +265,66 @@ impl Shared {
     }
 }
 
-impl Known {
-    fn empty() -> Self {
-        Self { text: String::new(), parsed: Parsed::default() }
-    }
+/// Whether a file that had objects may be found empty: an editor empties a file before it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Emptied {
+    /// Look again a little later.
+    Wait,
+    /// Take it as it is.
+    Take,
 }
 
-/// Reads a file's text; objects that it breaks stay as they were.
-fn read(root: &Path, path: &Path, text: &str, last: Option<&Known>) -> Parsed {
-    let mut fresh = resources::parse(&path.display().to_string(), text, &files::namespace_of(root, path));
-    if fresh.has_errors() {
-        for held in last.into_iter().flat_map(|last| &last.parsed.objects) {
-            if fresh.objects.iter().all(|object| object.key != held.key) {
-                fresh.objects.push(Arc::clone(held));
-            }
-        }
-    }
-    fresh
+/// Whether everything was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Everything.
+    Complete,
+    /// All but files that were found empty.
+    Waiting,
 }
 
-/// The file that holds an object.
-fn holder(known: &BTreeMap<PathBuf, Known>, key: &ObjectKey) -> Option<PathBuf> {
+fn is_emptied(last: Option<&Known>, text: &str) -> bool {
+    text.trim().is_empty() && last.is_some_and(|last| !last.parsed.objects.is_empty())
+}
+
+fn parse(root: &Path, path: &Path, text: &str) -> Parsed {
+    resources::parse(&path.display().to_string(), text, &files::namespace_of(root, path))
+}
+
+/// Reads a file's text; objects that a mistake in it hides stay as they were.
+fn read(root: &Path, path: &Path, text: String, last: Option<&Known>) -> Known {
+    let mut parsed = parse(root, path, &text);
+    let errors = || parsed.problems.iter().filter(|problem| problem.is_error());
+    // An error that belongs to an object hides that object; any other may hide all.
+    let hides =
+        |key: &ObjectKey| errors().any(|problem| problem.object.as_ref().is_none_or(|object| object == key));
+    let hidden: Vec<Arc<Object>> = last
+        .into_iter()
+        .flat_map(|last| &last.parsed.objects)
+        .filter(|held| parsed.objects.iter().all(|object| object.key != held.key) && hides(&held.key))
+        .cloned()
+        .collect();
+    parsed.objects.extend(hidden);
+    Known { text, parsed }
+}
+
+/// A file that cannot be read keeps its objects and says why.
+fn unreadable(path: &Path, reason: &io::Error, last: Option<&Known>) -> Known {
+    let message = format!("this file cannot be read: {reason}");
+    let problem = Problem::of_file(&path.display().to_string(), Code::Unreadable, message, "");
+    let objects = last.map(|last| last.parsed.objects.clone()).unwrap_or_default();
+    Known { text: String::new(), parsed: Parsed { objects, problems: vec![problem] } }
+}
+
+fn written_twice(object: &Object, first: &Object) -> Problem {
+    let message = format!("{} is written in `{}` too, which counts", object.key, first.source.file);
+    Problem::at(object, &FieldPath::root(), Code::DuplicateObject, message, "remove one of the two")
+}
+
+/// The files that hold an object.
+fn holders<'a>(known: &'a BTreeMap<PathBuf, Known>, key: &'a ObjectKey) -> impl Iterator<Item = &'a PathBuf> {
     let holds = |file: &Known| file.parsed.objects.iter().any(|object| object.key == *key);
-    known.iter().find(|(_, file)| holds(file)).map(|(path, _)| path.clone())
+    known.iter().filter(move |(_, file)| holds(file)).map(|(path, _)| path)
 }
 
 #[cfg(test)]

@@ -171,6 +171,17 @@ impl Handle {
         self.shared.drain();
     }
 
+    /// Returns when the data path has ended.
+    pub async fn ended(&self) {
+        self.orders.closed().await;
+    }
+
+    /// Asks it to end; the process may exit without waiting.
+    pub fn order_stop(&self) {
+        // A supervisor that has ended has stopped the workers.
+        let _ = self.orders.send(Order::Stop);
+    }
+
     /// All metrics in Prometheus' text form.
     pub fn stats_text(&self) -> String {
         self.shared.registry.prometheus()

@@ -31,8 +31,6 @@
 //! assert!(parsed.objects.is_empty());
 //! ```
 
-#[cfg(test)]
-mod cases;
 pub mod config_map;
 mod decode;
 pub mod deployment;
@@ -57,6 +55,8 @@ pub mod service_account;
 pub mod service_entry;
 pub mod sidecar;
 mod source;
+#[cfg(test)]
+mod test_cases;
 mod validate;
 pub mod virtual_service;
 pub mod yaml;

@@ -20,7 +20,7 @@ pub(crate) const START: Position = Position { line: 1, column: 1 };
 /// The file of an object and the position of every field in it.
 ///
 /// Positions are kept as 16 bytes per field; names of fields are shared by all objects of a file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The file.
     pub file: Arc<str>,
@@ -29,7 +29,7 @@ pub struct Source {
 }
 
 /// A node of the object, in the order of the text; its descendants follow it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     label: Label,
     /// Index of the first entry that is not below this one.

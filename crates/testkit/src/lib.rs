@@ -2,4 +2,6 @@
 //!
 //! A dev-dependency only; the programs never see it.
 
+pub mod cluster;
+pub mod envoy;
 pub mod tools;

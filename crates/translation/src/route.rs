@@ -177,11 +177,9 @@ pub(crate) fn everything() -> RouteMatch {
 }
 
 /// To one cluster, without limit of time and without retries.
-#[expect(deprecated, reason = "the limit for gRPC is what Istio sends")]
 pub(crate) fn to_cluster(cluster: &str) -> RouteAction {
     RouteAction {
         timeout: Some(prost_types::Duration::default()),
-        max_grpc_timeout: Some(prost_types::Duration::default()),
         cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_owned())),
         ..RouteAction::default()
     }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use resources::{Object, ObjectKey};
+use resources::ObjectKey;
 
 use super::DirectoryError;
 
@@ -40,16 +39,19 @@ pub(super) fn namespace_of(root: &Path, path: &Path) -> String {
     }
 }
 
+/// Files and what is in them, or why they cannot be read.
+pub(super) type Texts = BTreeMap<PathBuf, io::Result<String>>;
+
 /// The text of every YAML file in the folder and one level below it.
-pub(super) fn read_folder(root: &Path) -> Result<BTreeMap<PathBuf, String>, DirectoryError> {
-    let mut texts = BTreeMap::new();
+pub(super) fn read_folder(root: &Path) -> Result<Texts, DirectoryError> {
+    let mut texts = Texts::new();
     for path in entries(root)? {
         if path.is_dir() {
             for path in entries(&path)? {
-                read_file(path, &mut texts)?;
+                read_file(path, &mut texts);
             }
         } else {
-            read_file(path, &mut texts)?;
+            read_file(path, &mut texts);
         }
     }
     Ok(texts)
@@ -63,25 +65,17 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DirectoryError> {
     }
 }
 
-fn read_file(path: PathBuf, texts: &mut BTreeMap<PathBuf, String>) -> Result<(), DirectoryError> {
+fn read_file(path: PathBuf, texts: &mut Texts) {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let is_hidden = path.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'));
-    if is_hidden || !matches!(extension, Some("yaml" | "yml" | "json")) || !path.is_file() {
-        return Ok(());
+    if is_hidden || !matches!(extension, Some("yaml" | "yml" | "json")) || path.is_dir() {
+        return;
     }
-    match fs::read(&path) {
-        Ok(bytes) => _ = texts.insert(path, String::from_utf8_lossy(&bytes).into_owned()),
+    match fs::read_to_string(&path) {
         // An editor replaces files: between its two steps there is none.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed("read", &path)(error)),
+        text => _ = texts.insert(path, text),
     }
-    Ok(())
-}
-
-/// The YAML of objects, a document each.
-pub(super) fn text_of(objects: &[Arc<Object>]) -> String {
-    let documents: Vec<String> = objects.iter().map(|object| resources::yaml::to_yaml(&object.raw)).collect();
-    documents.join("---\n")
 }
 
 /// Puts `text` in a file's place: written beside it, flushed, renamed.

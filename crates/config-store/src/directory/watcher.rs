@@ -7,10 +7,14 @@ use std::time::Duration;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::{DirectoryError, Shared};
+use super::{DirectoryError, Emptied, Reading, Shared};
 
 /// An editor writes a file in several steps; they are read as one.
 const QUIET: Duration = Duration::from_millis(20);
+/// Files that never rest are read nevertheless.
+const LONGEST: Duration = Duration::from_millis(500);
+/// A file that was emptied is about to be written, or meant to be empty.
+const EMPTY: Duration = Duration::from_millis(300);
 
 /// A watch, and what it tells.
 pub(super) struct Events {
@@ -36,10 +40,46 @@ pub(super) fn start(root: &Path) -> Result<Events, DirectoryError> {
 
 /// Reads the folder again after each burst of events.
 pub(super) async fn follow(mut events: Events, shared: Arc<Shared>) {
-    while events.received.recv().await.is_some() {
-        while let Ok(Some(())) = tokio::time::timeout(QUIET, events.received.recv()).await {}
-        if let Err(error) = shared.read_all() {
-            tracing::warn!(%error, "the folder of resources could not be read; what was read before stays");
+    let mut emptied = Emptied::Wait;
+    loop {
+        match emptied {
+            Emptied::Wait => {
+                if events.received.recv().await.is_none() {
+                    return;
+                }
+                let rest = events.rest();
+                let _ = tokio::time::timeout(LONGEST, rest).await;
+            }
+            Emptied::Take => {
+                // Another event is another reason to wait; silence means that the file is to be empty.
+                if let Ok(received) = tokio::time::timeout(EMPTY, events.received.recv()).await {
+                    if received.is_none() {
+                        return;
+                    }
+                    let _ = tokio::time::timeout(LONGEST, events.rest()).await;
+                    emptied = Emptied::Wait;
+                }
+            }
         }
+        let reading = {
+            let shared = Arc::clone(&shared);
+            tokio::task::spawn_blocking(move || shared.read_all(emptied)).await
+        };
+        emptied = match reading {
+            Ok(Ok(Reading::Waiting)) => Emptied::Take,
+            Ok(Ok(Reading::Complete)) => Emptied::Wait,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the folder of resources could not be read; what was read before stays");
+                Emptied::Wait
+            }
+            Err(_) => return,
+        };
+    }
+}
+
+impl Events {
+    /// Returns when nothing has happened for a moment.
+    async fn rest(&mut self) {
+        while let Ok(Some(())) = tokio::time::timeout(QUIET, self.received.recv()).await {}
     }
 }

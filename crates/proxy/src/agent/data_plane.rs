@@ -1,11 +1,112 @@
-//! The proxy that the agent stands beside: stock Envoy as a child, or our own
-//! in this process.
+//! The proxy that the agent stands beside: our own in this process, or stock
+//! Envoy as a child.
 
-use super::envoy::EnvoyAdmin;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+
+use super::envoy::{self, Envoy, EnvoyAdmin};
+use super::settings::Settings;
+use super::{AgentError, http_ports, node, relay};
+use crate::start::{self, Handle, ProxyOptions, XdsAddress};
+
+/// A running data plane and what belongs to it.
+pub enum DataPlane {
+    /// Our own, on threads of this process.
+    Lateen {
+        /// The data path.
+        handle: Arc<Handle>,
+        /// The ports that Envoy would have as static listeners.
+        ports: JoinHandle<()>,
+    },
+    /// Stock Envoy.
+    Envoy {
+        /// The child.
+        child: Box<Envoy>,
+        /// Its way to the control plane.
+        relay: JoinHandle<()>,
+    },
+}
+
+impl DataPlane {
+    /// Starts what the settings ask for.
+    pub async fn start(settings: &Settings) -> Result<Self, AgentError> {
+        match &settings.envoy_path {
+            Some(path) => Self::start_envoy(settings, path),
+            None => Self::start_lateen(settings).await,
+        }
+    }
+
+    async fn start_lateen(settings: &Settings) -> Result<Self, AgentError> {
+        let handle = start::start(ProxyOptions {
+            node: node::node(settings),
+            xds: Some(XdsAddress::Tcp(settings.discovery_address().to_owned())),
+            admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, settings.admin_port()))),
+            concurrency: settings.proxy_config.concurrency.unwrap_or(0) as usize,
+            upstream_tos: settings.upstream_tos.map(u32::from),
+            ..ProxyOptions::default()
+        })?;
+        let handle = Arc::new(handle);
+        let ports = http_ports::serve(Probe::Lateen(Arc::clone(&handle))).await?;
+        Ok(Self::Lateen { handle, ports })
+    }
+
+    fn start_envoy(settings: &Settings, path: &Path) -> Result<Self, AgentError> {
+        std::fs::create_dir_all(&settings.run_folder)
+            .map_err(|source| AgentError::RunFolder { path: settings.run_folder.clone(), source })?;
+        let socket = settings.run_folder.join("XDS");
+        let listener: UnixListener = relay::bind(&socket)?;
+        let relay = tokio::spawn(relay::serve(listener, settings.discovery_address().to_owned()));
+        let child = Envoy::start(path, settings, &socket)?;
+        Ok(Self::Envoy { child: Box::new(child), relay })
+    }
+
+    /// What can be asked of it from any task.
+    pub fn probe(&self) -> Probe {
+        match self {
+            Self::Lateen { handle, .. } => Probe::Lateen(Arc::clone(handle)),
+            Self::Envoy { child, .. } => Probe::Envoy(child.admin()),
+        }
+    }
+
+    /// Returns when it ended by itself: a child that dies, or our own after
+    /// `/quitquitquit` on its admin.
+    pub async fn ended(&mut self) -> Result<(), AgentError> {
+        match self {
+            Self::Envoy { child, .. } => {
+                let status = child.wait().await?;
+                Err(AgentError::EnvoyEnded(envoy::describe(status)))
+            }
+            Self::Lateen { handle, .. } => {
+                handle.ended().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends it now.
+    pub async fn stop(self) {
+        match self {
+            Self::Envoy { mut child, relay } => {
+                child.kill().await;
+                relay.abort();
+            }
+            Self::Lateen { handle, ports } => {
+                ports.abort();
+                handle.order_stop();
+            }
+        }
+    }
+}
 
 /// What can be asked of a running data plane from any task.
 #[derive(Clone)]
 pub enum Probe {
+    /// Our own.
+    Lateen(Arc<Handle>),
     /// Stock Envoy, through its admin.
     Envoy(EnvoyAdmin),
 }
@@ -14,6 +115,8 @@ impl Probe {
     /// Ready to take traffic, or what it still waits for.
     pub async fn readiness(&self) -> Result<(), String> {
         match self {
+            Self::Lateen(handle) if handle.ready() => Ok(()),
+            Self::Lateen(_) => Err("no listeners and clusters from the control plane yet".to_owned()),
             Self::Envoy(admin) => admin.readiness().await,
         }
     }
@@ -21,6 +124,7 @@ impl Probe {
     /// Its Prometheus page under Istio's names.
     pub async fn metrics(&self) -> String {
         match self {
+            Self::Lateen(handle) => handle.stats_text(),
             Self::Envoy(admin) => admin.metrics().await,
         }
     }
@@ -28,6 +132,7 @@ impl Probe {
     /// Takes no new connections.
     pub async fn drain(&self) {
         match self {
+            Self::Lateen(handle) => handle.drain(),
             Self::Envoy(admin) => admin.drain().await,
         }
     }
@@ -35,6 +140,7 @@ impl Probe {
     /// Connections still open, where that can be told.
     pub async fn active_connections(&self) -> Option<u64> {
         match self {
+            Self::Lateen(handle) => u64::try_from(handle.active_connections()).ok(),
             Self::Envoy(admin) => admin.active_connections().await,
         }
     }

@@ -11,6 +11,7 @@ mod bootstrap;
 mod data_plane;
 mod envoy;
 mod http_call;
+mod http_ports;
 mod merged_metrics;
 mod node;
 mod relay;
@@ -27,8 +28,7 @@ use tokio::sync::mpsc;
 pub use settings::{Arguments, Role, Settings, SettingsError};
 
 use app_probe::AppProbes;
-use data_plane::Probe;
-use envoy::Envoy;
+use data_plane::{DataPlane, Probe};
 use status_server::{Command, Status};
 
 /// Why the agent ended.
@@ -43,6 +43,9 @@ pub enum AgentError {
     /// The xDS socket could not be opened.
     #[error(transparent)]
     Relay(#[from] relay::RelayError),
+    /// Our own data path could not be started.
+    #[error(transparent)]
+    Start(#[from] crate::start::StartError),
     /// Envoy could not be started.
     #[error(transparent)]
     Envoy(#[from] envoy::EnvoyError),
@@ -72,29 +75,30 @@ pub enum AgentError {
 
 /// Runs until SIGTERM, `/quitquitquit` or the data plane's end.
 pub async fn run(settings: Settings) -> Result<(), AgentError> {
-    std::fs::create_dir_all(&settings.run_folder)
-        .map_err(|source| AgentError::RunFolder { path: settings.run_folder.clone(), source })?;
-    let socket = settings.run_folder.join("XDS");
-    let listener = relay::bind(&socket)?;
-    let relay = tokio::spawn(relay::serve(listener, settings.discovery_address().to_owned()));
-    let path = settings.envoy_path.clone().unwrap_or_else(|| PathBuf::from("envoy"));
-    let mut envoy = Envoy::start(&path, &settings, &socket)?;
-
+    let mut data_plane = DataPlane::start(&settings).await?;
     let (commands, mut received) = mpsc::channel(4);
-    let probe = Probe::Envoy(envoy.admin());
+    let probe = data_plane.probe();
     let server = serve_status(&settings, probe.clone(), commands).await?;
     let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
-    let ended = tokio::select! {
-        status = envoy.wait() => Err(AgentError::EnvoyEnded(envoy::describe(status?))),
-        () = stopped(&mut terminate, &mut received, &probe) => Ok(()),
+    let end = tokio::select! {
+        ended = data_plane.ended() => End::Itself(ended),
+        () = stopped(&mut terminate, &mut received, &probe) => End::Asked,
     };
-    if ended.is_ok() {
-        drain(&settings, &probe).await?;
-        envoy.kill().await;
-    }
+    let result = match end {
+        End::Itself(ended) => ended,
+        End::Asked => drain(&settings, &probe).await,
+    };
+    data_plane.stop().await;
     server.abort();
-    relay.abort();
-    ended
+    result
+}
+
+/// How the data plane's work ends.
+enum End {
+    /// By itself.
+    Itself(Result<(), AgentError>),
+    /// Somebody asked.
+    Asked,
 }
 
 async fn serve_status(

@@ -59,6 +59,7 @@ codes! {
     DuplicateKey = "LT0102", Error, "A map has the same key twice.";
     KeyNotText = "LT0103", Error, "A map has a key that is not text.";
     TooLarge = "LT0104", Error, "A document is too deep, or too large once its aliases are put in.";
+    Unreadable = "LT0106", Error, "A file cannot be read, or is not text.";
     IgnoredTag = "LT0105", Warning, "A YAML tag has no meaning here and is ignored.";
     // An object as a whole.
     NotAnObject = "LT0201", Error, "A document is not an object.";

@@ -57,6 +57,21 @@ impl Problem {
         }
     }
 
+    /// A problem of a file as a whole.
+    pub fn of_file(file: &str, code: Code, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: code.severity(),
+            file: file.into(),
+            line: 1,
+            column: 1,
+            object: None,
+            path: String::new(),
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+
     /// Whether the object is refused because of it.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

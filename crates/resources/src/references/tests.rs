@@ -1,6 +1,6 @@
 //! Tests of references between objects: the first documents of a case are the mesh.
 
-use crate::cases;
+use crate::test_cases;
 
 fn found(text: &str) -> Vec<String> {
     let parsed = crate::parse("a.yaml", text, "default");
@@ -10,5 +10,5 @@ fn found(text: &str) -> Vec<String> {
 
 #[test]
 fn references_to_nothing_are_told() {
-    cases::check("references", found);
+    test_cases::check("references", found);
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::cases;
 use crate::problem::{Code, Problem};
+use crate::test_cases;
 
 /// The file of cases for each of Istio's kinds, where a case is only the `spec`.
 const KINDS: [(&str, &str); 5] = [
@@ -32,9 +32,9 @@ fn found_in_spec(kind: &str, spec: &str) -> Vec<String> {
 
 #[test]
 fn every_rule_is_told_with_place_reason_and_help() {
-    let mut all = cases::check("kubernetes", found);
+    let mut all = test_cases::check("kubernetes", found);
     for (file, kind) in KINDS {
-        all.extend(cases::check(file, |spec| found_in_spec(kind, spec)));
+        all.extend(test_cases::check(file, |spec| found_in_spec(kind, spec)));
     }
     every_code_is_shown(&all);
 }
@@ -43,6 +43,7 @@ fn every_rule_is_told_with_place_reason_and_help() {
 fn every_code_is_shown(all: &[String]) {
     let elsewhere = [
         Code::TooLarge,
+        Code::Unreadable,
         Code::BodyTooLarge,
         Code::LargeBody,
         Code::TooManyProblems,

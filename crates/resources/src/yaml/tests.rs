@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::reader::{Document, read};
 use super::to_yaml;
-use crate::cases;
+use crate::test_cases;
 
 /// The only document of a text, without faults.
 fn one(text: &str) -> serde_json::Value {
@@ -131,7 +131,7 @@ fn aliases_are_bounded() {
 
 #[test]
 fn syntax_errors_say_what_to_do() {
-    cases::check("syntax", faults);
+    test_cases::check("syntax", faults);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use xds::envoy::config::core::v3::TrafficDirection;
 use xds::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
-use xds::envoy::config::route::v3::{Decorator, Route, RouteConfiguration, VirtualHost, route::Action};
+use xds::envoy::config::route::v3::{
+    Decorator, RetryPolicy, Route, RouteConfiguration, VirtualHost, route::Action,
+};
 use xds::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use xds::origin::Origin;
 use xds::resource::Resource;
@@ -172,6 +174,13 @@ fn routes(cluster: &str, port: Option<&InboundPort>) -> RouteConfiguration {
         Some(port) => format!("{}:{}/*", port.host, port.service_port),
         None => ":0/*".to_owned(),
     };
+    let mut action = to_cluster(cluster);
+    // The application may close a kept connection at the moment it is used.
+    action.retry_policy = Some(RetryPolicy {
+        retry_on: "reset-before-request".to_owned(),
+        num_retries: Some(2),
+        ..RetryPolicy::default()
+    });
     let host = VirtualHost {
         name: format!("inbound|http|{number}"),
         domains: vec!["*".to_owned()],
@@ -180,7 +189,7 @@ fn routes(cluster: &str, port: Option<&InboundPort>) -> RouteConfiguration {
             r#match: Some(everything()),
             metadata: port.and_then(|port| origin_metadata(&port.origin)),
             decorator: Some(Decorator { operation, propagate: None }),
-            action: Some(Action::Route(to_cluster(cluster))),
+            action: Some(Action::Route(action)),
             ..Route::default()
         }],
         ..VirtualHost::default()

@@ -52,7 +52,6 @@ pub(super) fn translate(scene: &Scene<'_>) -> Option<Action> {
     Some(Action::Route(forward(scene)))
 }
 
-#[expect(deprecated, reason = "the limit for gRPC is what Istio sends")]
 fn forward(scene: &Scene<'_>) -> RouteAction {
     let rule = &scene.rule.rule;
     let timeout = Some(rule.timeout.map(duration).unwrap_or_default());
@@ -60,7 +59,6 @@ fn forward(scene: &Scene<'_>) -> RouteAction {
     let balance = if hash.is_empty() { policy::Balance::Free } else { policy::Balance::Hashed };
     let mut action = RouteAction {
         timeout,
-        max_grpc_timeout: timeout,
         retry_policy: policy::retry(rule.retries.as_ref(), &scene.view.extensions, balance),
         request_mirror_policies: mirrors(scene),
         hash_policy: hash,

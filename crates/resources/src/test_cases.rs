@@ -1,16 +1,17 @@
 //! Case files: texts and what is found in them, reviewed as code.
 //!
 //! A case is a text, a line `=>`, and the findings, one per line; cases are parted by a line `%%`. With
-//! `UPDATE_CASES=1` the findings are written anew.
+//! `REGENERATE=1` the findings are written anew.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Runs the cases of a file and returns all findings.
+#[expect(clippy::disallowed_methods, reason = "a person asks for new findings by a variable")]
 pub(crate) fn check(name: &str, run: impl Fn(&str) -> Vec<String>) -> Vec<String> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cases").join(format!("{name}.txt"));
     let cases = std::fs::read_to_string(&path).expect("the case file");
-    let update = std::env::var_os("UPDATE_CASES").is_some();
+    let update = std::env::var_os("REGENERATE").is_some();
     let (mut all, mut written) = (Vec::new(), Vec::new());
     for case in cases.trim_end().split("\n%%\n") {
         let (text, expected) = case.split_once("\n=>").unwrap_or((case, ""));

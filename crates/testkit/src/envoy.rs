@@ -1,0 +1,198 @@
+//! A real Envoy under a control plane, in a network namespace of its own, so
+//! that the fixed ports of a sidecar are free.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+
+/// How an Envoy asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Everything each time.
+    StateOfTheWorld,
+    /// Changes only.
+    Delta,
+}
+
+/// Where an Envoy runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// In a network namespace of its own, where only the control plane and its
+    /// admin page are reached.
+    Own,
+    /// Where the test runs.
+    Shared,
+}
+
+/// A running Envoy; dropped, it is killed.
+pub struct Envoy {
+    child: Child,
+    folder: TempDir,
+    relay: JoinHandle<()>,
+}
+
+impl Envoy {
+    /// Starts an Envoy that asks the control plane at `xds` as `node` (an id
+    /// and metadata, in JSON).
+    ///
+    /// # Errors
+    /// When Envoy is not installed or does not start.
+    pub fn start(node: &Value, xds: SocketAddr, form: Form, network: Network) -> anyhow::Result<Self> {
+        let binary = crate::tools::envoy()?;
+        let folder = tempfile::tempdir().context("make a folder")?;
+        let socket = folder.path().join("xds.sock");
+        let listener = UnixListener::bind(&socket).context("listen for xDS")?;
+        let relay = tokio::spawn(relay(listener, xds));
+        let bootstrap = folder.path().join("bootstrap.json");
+        std::fs::write(&bootstrap, bootstrap_json(node, folder.path(), form).to_string())?;
+        let log = std::fs::File::create(folder.path().join("envoy.log"))?;
+        let mut command = match network {
+            Network::Shared => Command::new(&binary),
+            Network::Own => {
+                let mut command = Command::new("unshare");
+                command.args(["--user", "--map-root-user", "--net", "--"]).arg(&binary);
+                command
+            }
+        };
+        command
+            .arg("--config-path")
+            .arg(&bootstrap)
+            .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
+            .args(["--component-log-level", "config:debug,upstream:info"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(log.try_clone()?))
+            .stderr(Stdio::from(log));
+        let child = command.spawn().with_context(|| format!("start `{}`", binary.display()))?;
+        Ok(Self { child, folder, relay })
+    }
+
+    /// What the admin page at `path` says, once it answers.
+    ///
+    /// # Errors
+    /// When Envoy does not answer within 20 seconds.
+    pub async fn admin(&self, path: &str) -> anyhow::Result<String> {
+        let socket = self.folder.path().join("admin.sock");
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            match get(&socket, path).await {
+                Ok(body) => return Ok(body),
+                Err(error) if tokio::time::Instant::now() > deadline => {
+                    return Err(error.context(format!("ask admin for `{path}`: {}", self.log())));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    /// The parts of `/config_dump` by their type's short name:
+    /// `ClustersConfigDump` and so on.
+    ///
+    /// # Errors
+    /// When Envoy does not answer, or not with JSON.
+    pub async fn config_dump(&self) -> anyhow::Result<Value> {
+        let dump: Value = serde_json::from_str(&self.admin("/config_dump?include_eds").await?)?;
+        let mut parts = json!({});
+        for part in dump["configs"].as_array().into_iter().flatten() {
+            let name = part["@type"].as_str().and_then(|name| name.rsplit('.').next()).unwrap_or_default();
+            parts[name] = part.clone();
+        }
+        Ok(parts)
+    }
+
+    /// What Envoy wrote.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("envoy.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.relay.abort();
+    }
+}
+
+fn bootstrap_json(node: &Value, folder: &Path, form: Form) -> Value {
+    let api_type = match form {
+        Form::StateOfTheWorld => "GRPC",
+        Form::Delta => "DELTA_GRPC",
+    };
+    let path = |name: &str| folder.join(name);
+    json!({
+        "node": node,
+        "admin": {"address": {"pipe": {"path": path("admin.sock")}}},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": api_type,
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": true,
+                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+            },
+            "cds_config": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
+            "lds_config": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
+        },
+        "static_resources": {"clusters": [{
+            "name": "xds-grpc",
+            "type": "STATIC",
+            "connect_timeout": "1s",
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": {"http2_protocol_options": {}},
+                },
+            },
+            "load_assignment": {"cluster_name": "xds-grpc", "endpoints": [{"lb_endpoints": [{
+                "endpoint": {"address": {"pipe": {"path": path("xds.sock")}}},
+            }]}]},
+        }]},
+    })
+}
+
+/// Carries each connection to the control plane.
+async fn relay(listener: UnixListener, xds: SocketAddr) {
+    while let Ok((mut inner, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            if let Ok(mut outer) = TcpStream::connect(xds).await {
+                // Either side may go away at any time; that is what tests do.
+                let _ = tokio::io::copy_bidirectional(&mut inner, &mut outer).await;
+            }
+        });
+    }
+}
+
+async fn get(socket: &Path, path: &str) -> anyhow::Result<String> {
+    let mut stream = UnixStream::connect(socket).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).await?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").context("no end of the head")?;
+    anyhow::ensure!(head.starts_with("HTTP/1.1 200"), "{}", head.lines().next().unwrap_or_default());
+    if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+        return Ok(unchunked(body));
+    }
+    Ok(body.to_owned())
+}
+
+fn unchunked(mut body: &str) -> String {
+    let mut text = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let Ok(size) = usize::from_str_radix(size.trim(), 16) else { break };
+        if size == 0 || size > rest.len() {
+            break;
+        }
+        text.push_str(&rest[..size]);
+        body = rest[size..].trim_start_matches("\r\n");
+    }
+    text
+}
