@@ -28,7 +28,7 @@ use xds::{any, type_url};
 use destinations::{Scene, share_of_each};
 
 pub use request::{Request, RequestError};
-pub use resolve::{Resolved, gateway_port, resolve};
+pub use resolve::{Resolved, ResolvedBy, gateway_port, resolve};
 pub use view::{
     Answer, Destination, EndpointView, Explanation, Faults, Mirror, Place, RejectedResource, Retries,
 };

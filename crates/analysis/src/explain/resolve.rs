@@ -14,7 +14,7 @@ pub type Objects = BTreeMap<ObjectKey, Arc<Object>>;
 
 /// Stands for any address outside of the mesh: which one does not matter to a
 /// listener.
-const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
+pub(super) const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
 
 /// Where a client connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]

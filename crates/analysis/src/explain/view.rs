@@ -10,7 +10,7 @@ use routing::retry::RetryPolicy;
 use routing::rewrite::HostRewrite;
 use serde::{Deserialize, Serialize};
 
-use super::resolve::{Resolved, ResolvedBy};
+use super::resolve::{OUTSIDE, Resolved, ResolvedBy};
 
 /// The way of one request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl Explanation {
                 ResolvedBy::Object { key, .. } => Some(key.to_string()),
                 ResolvedBy::Itself | ResolvedBy::Nobody => None,
             },
-            is_outside: resolved.by == ResolvedBy::Nobody,
+            is_outside: resolved.address.ip() == OUTSIDE,
             listener: None,
             filter_chain: None,
             route_configuration: None,
