@@ -93,6 +93,7 @@ impl RejectedResource {
 /// What happens to a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "is")]
+#[expect(clippy::large_enum_variant, reason = "one answer is made at a time, to be shown")]
 pub enum Answer {
     /// No listener takes the connection.
     NotListening,
