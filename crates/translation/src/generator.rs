@@ -45,9 +45,12 @@ pub struct Generator {
     routes: Memo<RouteKey, Resource>,
     endpoint_names: Interner<Vec<EndpointsName>>,
     plans: Recent<PlanKey, Plan>,
-    assignments: Recent<(Shared<Vec<EndpointsName>>, Part<EndpointIndex>), Arc<Named>>,
+    assignments: Recent<AssignmentsKey, Arc<Named>>,
     sets: Sets,
 }
+
+/// The endpoints that are asked for, and where all endpoints are.
+type AssignmentsKey = (Shared<Vec<EndpointsName>>, Part<EndpointIndex>);
 
 /// How many resources were built since the generator began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
