@@ -55,8 +55,8 @@ async fn meshes_stand_side_by_side() -> Result<()> {
 }
 
 fn container(status: &Value, app: &str, name: &str) -> Option<(u32, u64)> {
-    let pods = status["pods"].as_array()?.iter();
-    let pod = pods.filter(|pod| pod["name"].as_str().is_some_and(|pod| pod.starts_with(app))).next_back()?;
+    let mut pods = status["pods"].as_array()?.iter();
+    let pod = pods.rfind(|pod| pod["name"].as_str().is_some_and(|pod| pod.starts_with(app)))?;
     let found = pod["containers"].as_array()?.iter().find(|container| container["name"] == name)?;
     Some((u32::try_from(found["pid"].as_u64()?).ok()?, found["restarts"].as_u64()?))
 }
