@@ -22,7 +22,7 @@ fn invocation(folder: &Path) -> Invocation {
 }
 
 fn check(path: &Path, actual: &str) {
-    if std::env::var_os("REGENERATE").is_some() {
+    if regenerates() {
         std::fs::write(path, actual).expect("a writable file");
     }
     let expected = std::fs::read_to_string(path).unwrap_or_default();
@@ -43,4 +43,9 @@ fn text_is_as_expected() {
             check(&folder.join(format!("nft.{suffix}")), &nftables::render(&set));
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the switch of the golden files")]
+fn regenerates() -> bool {
+    std::env::var_os("REGENERATE").is_some()
 }

@@ -24,6 +24,9 @@ pub enum InjectError {
         "annotation `inject.istio.io/templates`: there is no template `{0}`: `sidecar` and `gateway` are there"
     )]
     UnknownTemplate(String),
+    /// The pod has no containers.
+    #[error("the pod has no list of containers")]
+    NoContainers,
     /// The proxy's name is taken twice.
     #[error("`{PROXY}` is both a container and an init container")]
     TwoProxies,
@@ -34,6 +37,9 @@ const AUTO: &str = "auto";
 
 /// Gives a pod its proxy. Whether it should have one is [`crate::decide`]'s to say.
 pub fn inject(mut pod: Value, settings: &Settings) -> Result<Value, InjectError> {
+    if !pod.pointer("/spec/containers").is_some_and(Value::is_array) {
+        return Err(InjectError::NoContainers);
+    }
     let role = role(&pod, settings)?;
     let workload = Workload::of(&pod);
     label(&mut pod, &workload);
@@ -72,10 +78,11 @@ pub fn inject(mut pod: Value, settings: &Settings) -> Result<Value, InjectError>
             add_variable(&mut proxy, probes::APP_PROBERS, &json!(originals).to_string());
         }
     }
-    if role == Role::Sidecar && settings.merge_metrics {
-        if let Some(target) = prometheus::merge(&mut pod, settings.status_port)? {
-            add_variable(&mut proxy, prometheus::VARIABLE, &target.to_string());
-        }
+    if role == Role::Sidecar
+        && settings.merge_metrics
+        && let Some(target) = prometheus::merge(&mut pod, settings.status_port)?
+    {
+        add_variable(&mut proxy, prometheus::VARIABLE, &target.to_string());
     }
     annotate(&mut pod, settings, &status, users_proxy.as_ref());
     place(&mut pod, proxy, init, is_native, holds && role == Role::Sidecar);
@@ -93,10 +100,14 @@ fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field).and_then(Value::as_str)
 }
 
-/// Which template the pod wants.
+/// Which template the pod wants; a container that only holds the proxy's place is a gateway's.
 fn role(pod: &Value, settings: &Settings) -> Result<Role, InjectError> {
     let annotations = of_pod(pod, "annotations");
-    let names = annotations.get("inject.istio.io/templates").unwrap_or(&settings.default_template);
+    let named = annotations.get("inject.istio.io/templates");
+    if named.is_none() && users_proxy_image(pod) == Some(AUTO) {
+        return Ok(Role::Gateway);
+    }
+    let names = named.unwrap_or(&settings.default_template);
     let mut role = Role::Sidecar;
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         role = match name {
@@ -106,6 +117,15 @@ fn role(pod: &Value, settings: &Settings) -> Result<Role, InjectError> {
         };
     }
     Ok(role)
+}
+
+fn users_proxy_image(pod: &Value) -> Option<&str> {
+    let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
+    containers
+        .into_iter()
+        .flatten()
+        .find(|container| container["name"] == PROXY)
+        .and_then(|own| text(own, "image"))
 }
 
 /// What the user wrote about the proxy's container, without the image that only holds the place.

@@ -69,9 +69,6 @@ fn original(probe: &Value, ports: &Value) -> Option<Value> {
     let mut asked = probe[action].clone();
     let number = number(asked.get("port")?, ports)?;
     asked["port"] = json!(number);
-    if action == "httpGet" && asked.get("scheme").is_none() {
-        asked["scheme"] = json!("HTTP");
-    }
     Some(json!({action: asked}))
 }
 

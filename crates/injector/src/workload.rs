@@ -25,7 +25,7 @@ impl Workload {
         let owner = owners
             .into_iter()
             .flatten()
-            .find(|owner| owner.get("controller").and_then(Value::as_bool).unwrap_or(false));
+            .find(|owner| owner.get("controller").and_then(Value::as_bool).unwrap_or(true));
         let text = |value: &Value, field: &str| {
             value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
         };

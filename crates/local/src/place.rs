@@ -2,9 +2,6 @@
 
 use std::path::PathBuf;
 
-/// Everything of the mesh, on the world's private `/run`.
-pub(crate) const ROOT: &str = "/run/lateen";
-
 /// Programs that every container finds first.
 pub(crate) const BINARIES: &str = "/run/lateen/bin";
 

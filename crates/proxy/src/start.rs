@@ -48,7 +48,9 @@ pub struct ProxyOptions {
 
 /// Changes what is logged.
 #[derive(Clone)]
-pub struct SetLogLevel(Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>);
+pub struct SetLogLevel(Arc<Set>);
+
+type Set = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 impl SetLogLevel {
     /// By calling this with a level or a list of directives.

@@ -35,7 +35,7 @@ fn probes_go_through_the_agent_and_commands_do_not() {
     assert_eq!(
         json!(originals),
         json!({
-            "/app-health/app/livez": {"httpGet": {"path": "/health", "port": 9080, "scheme": "HTTP"}, "timeoutSeconds": 4},
+            "/app-health/app/livez": {"httpGet": {"path": "/health", "port": 9080}, "timeoutSeconds": 4},
             "/app-health/app/readyz": {"tcpSocket": {"port": 5432}},
             "/app-health/rpc/livez": {"grpc": {"port": 7, "service": "s"}},
             "/app-lifecycle/app/preStop": {"httpGet": {"path": "/bye", "port": 9080, "scheme": "HTTPS"}},

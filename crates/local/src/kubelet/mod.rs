@@ -31,6 +31,7 @@ use crate::network::doors::Targets;
 use crate::network::rules::Rules;
 use crate::pod::plan::Grace;
 use crate::services::{Addresses, Addressing};
+use crate::supervisor::Admit;
 use addresses::Places;
 use images::Images;
 use pod_task::{Command, Execution, News};
@@ -68,13 +69,7 @@ pub(crate) struct Setup {
     /// The world's network configuration.
     pub(crate) netlink: Handle,
     /// What is done to a pod before it runs: injection.
-    pub(crate) admit: Box<dyn Admit>,
-}
-
-/// What is done to a pod before it runs.
-pub(crate) trait Admit {
-    /// The pod as it shall run, or why it may not.
-    fn admit(&self, pod: serde_json::Value, objects: &Objects) -> Result<serde_json::Value, String>;
+    pub(crate) admit: Admit,
 }
 
 /// A request to the kubelet's part.

@@ -316,7 +316,7 @@ impl Kubelet {
         let uid = names::uid(random(), random());
         let created = Timestamp::now();
         let described = format!("{}/{}", pod["metadata"]["namespace"], pod["metadata"]["name"]);
-        let mut pod = match self.setup.admit.admit(pod, &self.objects) {
+        let mut pod = match (self.setup.admit)(pod, &self.objects) {
             Ok(pod) => pod,
             Err(reason) => return tracing::error!("pod {described}: {reason}"),
         };

@@ -52,13 +52,6 @@ pub(crate) async fn feed(program: &str, arguments: &[&str], text: &str) -> Resul
     Err(Failure::new(step(), String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-/// What `program` prints.
-pub(crate) async fn ask(program: &str, arguments: &[&str]) -> Result<String, Failure> {
-    let step = || format!("read packet-filter rules with `{program}`");
-    let output = command(program).args(arguments).stderr(Stdio::null()).output().await.step(step())?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env("PATH", SEARCH_PATH).stdin(Stdio::null()).kill_on_drop(true);

@@ -21,7 +21,7 @@ use crate::dns;
 use crate::failure::{Failure, Step};
 use crate::handover::{Handover, Settings};
 use crate::home::Home;
-use crate::kubelet::{Admit, Kubelet, Objects, Outputs, PodSummary, Request, Setup};
+use crate::kubelet::{Kubelet, Objects, Outputs, PodSummary, Request, Setup};
 use crate::network::{DNS_ADDRESS, doors, egress, filter, links};
 use crate::progress::{Doors, Progress};
 use control::ControlRoutes;
@@ -48,6 +48,9 @@ pub struct World {
     pub cluster: watch::Receiver<Arc<Objects>>,
 }
 
+/// What is done to a pod before it runs: the pod as it shall be, or why it may not run.
+pub type Admit = Box<dyn Fn(serde_json::Value, &Objects) -> Result<serde_json::Value, String>>;
+
 /// What the programs give.
 pub struct Parts {
     /// What users wrote, and what is built in.
@@ -55,20 +58,12 @@ pub struct Parts {
     /// What they answer on the control socket.
     pub routes: ControlRoutes,
     /// What is done to a pod before it runs.
-    pub admit: Box<dyn Fn(serde_json::Value, &Objects) -> Result<serde_json::Value, String>>,
+    pub admit: Admit,
 }
 
 impl std::fmt::Debug for Parts {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Parts").finish_non_exhaustive()
-    }
-}
-
-struct AdmitBy(Box<dyn Fn(serde_json::Value, &Objects) -> Result<serde_json::Value, String>>);
-
-impl Admit for AdmitBy {
-    fn admit(&self, pod: serde_json::Value, objects: &Objects) -> Result<serde_json::Value, String> {
-        (self.0)(pod, objects)
     }
 }
 
@@ -159,7 +154,6 @@ async fn run(
     control::serve(sockets.control, routes, places, pods.clone(), Arc::clone(&host))?;
     exec::serve(sockets.exec, pods.clone(), requests.clone())?;
 
-    let admit = Box::new(AdmitBy(admit));
     let home = Home::opened(settings.home.clone());
     let setup = Setup { home, caller: settings.caller, netlink, admit };
     let wanted = objects.clone();

@@ -66,9 +66,9 @@ fn users_are_who_they_should_be() {
         let plan = attempt(container, caller).expect("a plan").plan;
         identity.unwrap_or_else(|| plan.containers[0].clone()).process.identity
     };
-    let simple = "{containers: [{name: a, command: [x]}]}";
-    let chosen = "{securityContext: {runAsUser: 5, supplementalGroups: [7], fsGroup: 8}, containers: [{name: a, command: [x], securityContext: {runAsUser: 1337, runAsGroup: 1337}}]}";
-    let capture = "{initContainers: [{name: istio-init, command: [x], securityContext: {runAsUser: 0, runAsGroup: 0, capabilities: {add: [NET_ADMIN]}}}], containers: [{name: a, command: [x]}]}";
+    let simple = "{containers: [{name: a, image: i, command: [x]}]}";
+    let chosen = "{securityContext: {runAsUser: 5, supplementalGroups: [7], fsGroup: 8}, containers: [{name: a, image: i, command: [x], securityContext: {runAsUser: 1337, runAsGroup: 1337}}]}";
+    let capture = "{initContainers: [{name: istio-init, image: i, command: [x], securityContext: {runAsUser: 0, runAsGroup: 0, capabilities: {add: [NET_ADMIN]}}}], containers: [{name: a, image: i, command: [x]}]}";
     let ids = |identity: &Identity| (identity.uid, identity.gid, identity.space);
     assert_eq!(ids(&of(simple, ROOT)), (65534, 65534, UserSpace::World));
     assert_eq!(ids(&of(simple, USER)), (1000, 1000, UserSpace::Own));
@@ -79,8 +79,7 @@ fn users_are_who_they_should_be() {
         assert_eq!(ids(&of(capture, caller)), (0, 0, UserSpace::World));
         assert_eq!(of(capture, caller).capabilities, ["NET_ADMIN"]);
     }
-    let contradiction =
-        "{containers: [{name: a, command: [x], securityContext: {runAsUser: 0, runAsNonRoot: true}}]}";
+    let contradiction = "{containers: [{name: a, image: i, command: [x], securityContext: {runAsUser: 0, runAsNonRoot: true}}]}";
     assert!(attempt(contradiction, ROOT).expect_err("a refusal").reason.message.contains("runAsNonRoot"));
 }
 
@@ -88,7 +87,7 @@ fn users_are_who_they_should_be() {
 fn mounts_lead_from_the_pods_directory_to_their_places() {
     let plan = resolved(
         "{volumes: [{name: tmp, emptyDir: {}}, {name: about, downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}}], \
-         containers: [{name: a, command: [x], volumeMounts: [{name: tmp, mountPath: /tmp}, {name: about, mountPath: /about/name, subPath: name}]}]}",
+         containers: [{name: a, image: i, command: [x], volumeMounts: [{name: tmp, mountPath: /tmp}, {name: about, mountPath: /about/name, subPath: name}]}]}",
     )
     .plan;
     let mounts: Vec<String> = plan.containers[0]
@@ -118,7 +117,7 @@ fn mounts_lead_from_the_pods_directory_to_their_places() {
         "{name: tmp, mountPath: /x, subPath: ../y}",
     ] {
         let spec = format!(
-            "{{volumes: [{{name: tmp, emptyDir: {{}}}}], containers: [{{name: a, command: [x], volumeMounts: [{mount}]}}]}}"
+            "{{volumes: [{{name: tmp, emptyDir: {{}}}}], containers: [{{name: a, image: i, command: [x], volumeMounts: [{mount}]}}]}}"
         );
         let parsed = resources::parse(
             "p",
@@ -135,7 +134,7 @@ fn mounts_lead_from_the_pods_directory_to_their_places() {
 #[test]
 fn probes_and_hooks_know_their_ports() {
     let plan = resolved(
-        "{containers: [{name: a, command: [x], ports: [{name: web, containerPort: 8080}], \
+        "{containers: [{name: a, image: i, command: [x], ports: [{name: web, containerPort: 8080}], \
           readinessProbe: {httpGet: {path: ready, port: web}, periodSeconds: 3}, \
           livenessProbe: {tcpSocket: {port: 9}}, startupProbe: {exec: {command: [check]}, failureThreshold: 9}, \
           lifecycle: {preStop: {sleep: {seconds: 2}}, postStart: {httpGet: {path: /x, port: 1}}}}]}",
@@ -159,7 +158,7 @@ fn probes_and_hooks_know_their_ports() {
 #[test]
 fn the_pods_files_name_its_domain_and_itself() {
     let resolved = resolved(
-        "{hostAliases: [{ip: 192.0.2.1, hostnames: [old, older]}], dnsConfig: {searches: [corp.example], options: [{name: ndots, value: \"2\"}]}, containers: [{name: a, command: [x]}]}",
+        "{hostAliases: [{ip: 192.0.2.1, hostnames: [old, older]}], dnsConfig: {searches: [corp.example], options: [{name: ndots, value: \"2\"}]}, containers: [{name: a, image: i, command: [x]}]}",
     );
     assert_eq!(
         resolved.files["resolv.conf"],
