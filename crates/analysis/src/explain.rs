@@ -60,9 +60,12 @@ pub fn compiled(snapshot: &Snapshot, node: &Node) -> Compiled {
         ..Changes::default()
     };
     let mut compiled = compile(&Config::default(), &changes);
-    let waiting = compiled.config.clusters.warming.values().filter(|entry| {
-        matches!(entry.value.discovery, Discovery::StrictDns { .. })
-    });
+    let waiting = compiled
+        .config
+        .clusters
+        .warming
+        .values()
+        .filter(|entry| matches!(entry.value.discovery, Discovery::StrictDns { .. }));
     let resolutions = waiting
         .map(|entry| Resolution { cluster: entry.value.name.to_string(), addresses: Vec::new() })
         .collect();

@@ -142,9 +142,9 @@ fn every_case_holds() {
 #[test]
 fn every_networking_sample_is_in_a_case() {
     let files = std::fs::read_dir(samples().join("bookinfo/networking")).expect("the samples");
-    let names = files.map(|file| file.expect("a file").path()).filter_map(|path| {
-        path.file_stem().map(|stem| stem.to_string_lossy().into_owned())
-    });
+    let names = files
+        .map(|file| file.expect("a file").path())
+        .filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
     let given: BTreeSet<String> = cases().into_iter().flat_map(|case| case.given).collect();
     let missing: Vec<String> = names.filter(|name| !given.contains(name)).collect();
     assert_eq!(missing, Vec::<String>::new());
@@ -171,7 +171,8 @@ fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = files.iter().flat_map(read).collect();
     for at in 0..cases.len() {
         let Some(name) = &cases[at].like else { continue };
-        let other = cases.iter().find(|case| case.name == *name).unwrap_or_else(|| panic!("no case `{name}`"));
+        let other =
+            cases.iter().find(|case| case.name == *name).unwrap_or_else(|| panic!("no case `{name}`"));
         let (given, objects) = (other.given.clone(), other.objects.clone());
         (cases[at].given, cases[at].objects) = (given, objects);
     }
@@ -399,8 +400,7 @@ impl Found {
             self.delay = faults
                 .delay
                 .map(|delay| Delay { percent: faults.delay_percent, seconds: delay.as_secs_f64() });
-            self.abort =
-                faults.abort.clone().map(|with| Abort { percent: faults.abort_percent, with });
+            self.abort = faults.abort.clone().map(|with| Abort { percent: faults.abort_percent, with });
         }
         self.mirrors = mirrors.iter().map(|mirror| (short(&mirror.cluster), mirror.percent)).collect();
     }

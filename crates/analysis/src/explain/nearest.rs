@@ -6,9 +6,9 @@ use routing::config::Config;
 use routing::filter_chain::Terminal;
 use routing::virtual_host::RouteTable;
 
+use super::Request;
 use super::resolve::{Resolved, ResolvedBy};
 use super::view::{Answer, Destination, Explanation};
-use super::Request;
 
 /// How many names a sentence holds.
 const NAMES: usize = 6;
@@ -29,7 +29,8 @@ pub(super) fn help(
             .or_else(|| unknown_name(config, request, resolved)),
         Answer::Redirect { .. } | Answer::Respond { .. } => {
             let is_blocked = explanation.virtual_host.as_deref() == Some("block_all");
-            is_blocked.then(|| format!("nothing in scope has this host; there are {}", hosts(config, request)))
+            is_blocked
+                .then(|| format!("nothing in scope has this host; there are {}", hosts(config, request)))
         }
     }
 }
@@ -57,7 +58,9 @@ fn chains(config: &Config, explanation: &Explanation) -> String {
     let chains: BTreeSet<String> = chains.collect();
     match chains.is_empty() {
         true => "the listener has no filter chain".to_owned(),
-        false => format!("the listener's filter chains are for other connections: {}", list(chains.into_iter())),
+        false => {
+            format!("the listener's filter chains are for other connections: {}", list(chains.into_iter()))
+        }
     }
 }
 
@@ -78,7 +81,9 @@ fn no_route(config: &Config, request: &Request, explanation: &Explanation) -> St
     let paths: Vec<String> = paths.collect();
     match paths.is_empty() {
         true => format!("virtual host `{name}` has no route"),
-        false => format!("no route of virtual host `{name}` matches; they are for {}", list(paths.into_iter())),
+        false => {
+            format!("no route of virtual host `{name}` matches; they are for {}", list(paths.into_iter()))
+        }
     }
 }
 
@@ -97,7 +102,8 @@ fn table_of<'c>(config: &'c Config, explanation: &Explanation) -> Option<&'c Rou
 
 /// For destinations that are not there or have nobody behind them.
 fn missing(config: &Config, destinations: &[Destination]) -> Option<String> {
-    let broken = destinations.iter().find(|destination| !destination.exists || destination.endpoints.is_empty())?;
+    let broken =
+        destinations.iter().find(|destination| !destination.exists || destination.endpoints.is_empty())?;
     let name = &broken.cluster;
     if name == "BlackHoleCluster" {
         return Some("nothing in scope has this destination, and only known ones are allowed".to_owned());

@@ -56,9 +56,8 @@ pub fn resolve(objects: &Objects, request: &Request, namespace: &str) -> Resolve
         return at(ip.unwrap_or(OUTSIDE), ResolvedBy::Object { key: object.key.clone(), ports });
     }
     let entries = objects.values().filter_map(|object| Some((object, object.as_service_entry()?)));
-    let mut having = entries.filter(|(_, entry)| {
-        entry.hosts.iter().any(|own| own == host || resources::host::covers(own, host))
-    });
+    let mut having = entries
+        .filter(|(_, entry)| entry.hosts.iter().any(|own| own == host || resources::host::covers(own, host)));
     match having.next() {
         Some((object, entry)) => {
             let ports = entry.ports.iter().map(|port| port.number).collect();

@@ -177,7 +177,9 @@ fn say_destinations(destinations: &[Destination]) {
         destination.request_headers.iter().for_each(|change| below(change));
         destination.response_headers.iter().for_each(|change| below(&format!("in answers: {change}")));
         match (destination.exists, destination.endpoints.is_empty()) {
-            (false, _) => below(&format!("{}503: the proxy has no such cluster{}", style::ERROR, style::RESET)),
+            (false, _) => {
+                below(&format!("{}503: the proxy has no such cluster{}", style::ERROR, style::RESET))
+            }
             (true, true) => below(&format!("{}503: no endpoint is ready{}", style::ERROR, style::RESET)),
             (true, false) => say_endpoints(&destination.endpoints),
         }
@@ -195,8 +197,7 @@ fn say_endpoints(endpoints: &[EndpointView]) {
 fn fault(faults: &Faults) -> String {
     let share = |share: f64| if share == 100.0 { String::new() } else { format!("{} ", percent(share)) };
     let delay = faults.delay.map(|delay| format!("{}delayed by {delay:?}", share(faults.delay_percent)));
-    let abort =
-        faults.abort.as_ref().map(|abort| format!("{}answered {abort}", share(faults.abort_percent)));
+    let abort = faults.abort.as_ref().map(|abort| format!("{}answered {abort}", share(faults.abort_percent)));
     [delay, abort].into_iter().flatten().collect::<Vec<_>>().join(", then ")
 }
 

@@ -77,8 +77,9 @@ async fn agree(mesh: &Mesh, round: &str, requests: &[Sent]) -> Result<()> {
     }
     for (number, (request, answer)) in requests.iter().zip(&explained).enumerate() {
         let logged = logged(mesh, request.from, &mark(round, number)).await?;
-        compare(answer, &logged)
-            .with_context(|| format!("{} of {} {:?}: {answer}", request.url, request.from, request.headers))?;
+        compare(answer, &logged).with_context(|| {
+            format!("{} of {} {:?}: {answer}", request.url, request.from, request.headers)
+        })?;
     }
     Ok(())
 }

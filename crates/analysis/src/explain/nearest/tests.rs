@@ -4,7 +4,9 @@ use super::{distance, list, nearest};
 
 #[test]
 fn letters_are_counted() {
-    for (one, other, count) in [("", "", 0), ("reviews", "reviews", 0), ("review", "reviews", 1), ("a", "", 1)] {
+    for (one, other, count) in
+        [("", "", 0), ("reviews", "reviews", 0), ("review", "reviews", 1), ("a", "", 1)]
+    {
         assert_eq!(distance(one, other), count, "{one} {other}");
     }
     assert_eq!(distance("ratings", "retings"), 1);
