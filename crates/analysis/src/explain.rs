@@ -1,27 +1,37 @@
 //! What a proxy would do with a request, and because of which objects.
 
+mod destinations;
+mod nearest;
 mod request;
+mod resolve;
 mod view;
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use routing::cluster::Cluster;
-use routing::compile::{Changes, compile};
+use routing::cluster::Discovery;
+use routing::compile::{Changes, Compiled, Resolution, compile};
 use routing::config::Config;
-use routing::decision::{self, Forwarding, Outcome};
-use routing::filter_chain::{ConnectionInfo, FilterChain, Terminal};
+use routing::decision::{self, Decision, Forwarding, Outcome};
+use routing::filter_chain::{ConnectionInfo, FilterChain, Terminal, Transport};
 use routing::hcm::HttpConnectionManager;
+use routing::header_mutation::HeaderMutations;
 use routing::listener::Listener;
-use routing::route::{Forward, Target};
+use routing::path::Normalized;
 use translation::node::Node;
 use translation::snapshot::Snapshot;
 use xds::origin::Origin;
 use xds::resource::ResourceSet;
 use xds::{any, type_url};
 
+use destinations::{Scene, share_of_each};
+
 pub use request::{Request, RequestError};
-pub use view::{Answer, Destination, EndpointView, Explanation, Faults, Place, Retries};
+pub use resolve::{Resolved, ResolvedBy, gateway_port, resolve};
+pub use view::{
+    Answer, Destination, EndpointView, Explanation, Faults, Mirror, Place, RejectedResource, Retries,
+};
 
 /// The port that outbound connections are redirected to.
 const OUTBOUND_CAPTURE_PORT: u16 = 15001;
@@ -38,8 +48,9 @@ pub enum Side {
 /// Turns an origin into the file and line where it stands.
 pub type Locate<'a> = &'a dyn Fn(&Origin) -> Option<(String, u32)>;
 
-/// What `node` holds of `snapshot`, compiled as its proxy compiles it.
-pub fn compiled(snapshot: &Snapshot, node: &Node) -> Config {
+/// What `node` holds of `snapshot`, compiled as its proxy compiles it. Names
+/// are not resolved: clusters that have them are told by name.
+pub fn compiled(snapshot: &Snapshot, node: &Node) -> Compiled {
     let set = translation::generate(snapshot, node);
     let changes = Changes {
         listeners: decoded(&set, type_url::LISTENER),
@@ -48,7 +59,19 @@ pub fn compiled(snapshot: &Snapshot, node: &Node) -> Config {
         endpoints: decoded(&set, type_url::ENDPOINT),
         ..Changes::default()
     };
-    compile(&Config::default(), &changes).config
+    let mut compiled = compile(&Config::default(), &changes);
+    let waiting = compiled
+        .config
+        .clusters
+        .warming
+        .values()
+        .filter(|entry| matches!(entry.value.discovery, Discovery::StrictDns { .. }));
+    let resolutions = waiting
+        .map(|entry| Resolution { cluster: entry.value.name.to_string(), addresses: Vec::new() })
+        .collect();
+    let resolved = Changes { resolutions, ..Changes::default() };
+    compiled.config = compile(&compiled.config, &resolved).config;
+    compiled
 }
 
 /// Every message of a type; what was generated can be decoded.
@@ -59,43 +82,52 @@ fn decoded<M: prost::Message + prost::Name + Default>(set: &ResourceSet, type_ur
 
 /// The answer for a client without a proxy: the connection goes where its
 /// address says.
-pub fn nowhere(destination: SocketAddr) -> Explanation {
+pub fn nowhere(destination: &Resolved) -> Explanation {
     Explanation::to(destination)
 }
 
-/// Asks `config` about `request`, whose host resolved to `destination`.
+/// Asks what `compiled` does with `request`, whose host was resolved.
 pub fn explain(
+    compiled: &Compiled,
+    side: Side,
+    request: &Request,
+    destination: &Resolved,
+    locate: Locate<'_>,
+) -> Explanation {
+    let config = &compiled.config;
+    let mut explanation = Explanation::to(destination);
+    explanation.rejected = compiled.rejections.iter().map(RejectedResource::of).collect();
+    explanation.answer = answer(config, side, request, locate, &mut explanation);
+    explanation.help = nearest::help(config, request, destination, &explanation);
+    explanation
+}
+
+fn answer(
     config: &Config,
     side: Side,
     request: &Request,
-    destination: SocketAddr,
     locate: Locate<'_>,
-) -> Explanation {
-    let mut explanation = Explanation::to(destination);
-    let Some(arrived_at) = arrived_at(config, side, destination) else {
-        explanation.answer = Answer::NotListening;
-        return explanation;
-    };
-    let Some((listener, chain)) = accepted(config, arrived_at, destination) else {
-        explanation.listener = Some(arrived_at.name.to_string());
-        explanation.answer = Answer::Closed;
-        return explanation;
-    };
+    explanation: &mut Explanation,
+) -> Answer {
+    let destination = explanation.destination;
+    let Some(arrived_at) = arrived_at(config, side, destination) else { return Answer::NotListening };
+    let listener = decision::handed_to(config, arrived_at, destination);
     explanation.listener = Some(listener.name.to_string());
+    let Some(chain) = chain_of(listener, request, destination) else { return Answer::Closed };
     explanation.filter_chain = Some(chain.name.to_string()).filter(|name| !name.is_empty());
-    explanation.answer = match &chain.terminal {
-        Terminal::Http(manager) => http(config, manager, request, locate, &mut explanation),
-        Terminal::Tcp(proxy) => Answer::Tcp {
-            destinations: destinations(
-                config,
-                proxy.clusters.iter().map(|(name, weight)| (&**name, u64::from(*weight))),
-                destination,
-                locate,
-            ),
-        },
+    if chain.transport == Transport::Tls && request.scheme != "https" {
+        return Answer::Closed;
+    }
+    match &chain.terminal {
+        Terminal::Http(manager) => http(config, manager, request, locate, explanation),
+        Terminal::Tcp(proxy) => {
+            explanation.rule = chain.origin.as_ref().map(|origin| place(origin, locate));
+            let scene = Scene { config, destination, locate };
+            let shares = proxy.clusters.iter().map(|(name, weight)| (&**name, u64::from(*weight), None));
+            Answer::Tcp { destinations: scene.destinations(shares.collect()) }
+        }
         Terminal::Close => Answer::Closed,
-    };
-    explanation
+    }
 }
 
 fn arrived_at(config: &Config, side: Side, destination: SocketAddr) -> Option<&Arc<Listener>> {
@@ -107,23 +139,24 @@ fn arrived_at(config: &Config, side: Side, destination: SocketAddr) -> Option<&A
     }
 }
 
-/// The chain of a plain HTTP/1.1 connection, as the inspectors would see it.
-fn accepted<'c>(
-    config: &'c Config,
-    arrived_at: &'c Arc<Listener>,
+/// The chain of a connection that carries the request, as the inspectors
+/// would see it.
+fn chain_of<'c>(
+    listener: &'c Listener,
+    request: &Request,
     destination: SocketAddr,
-) -> Option<(&'c Arc<Listener>, &'c Arc<FilterChain>)> {
-    let listener = decision::handed_to(config, arrived_at, destination);
+) -> Option<&'c Arc<FilterChain>> {
     let port = destination.port();
-    let found: &[&str] = if listener.http_inspector.looks_at(port) { &["http/1.1"] } else { &[] };
+    let is_tls = request.scheme == "https" && listener.tls_inspector.looks_at(port);
+    let is_http = request.scheme == "http" && listener.http_inspector.looks_at(port);
     let connection = ConnectionInfo {
         destination,
         source: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        server_name: "",
-        transport_protocol: "raw_buffer",
-        application_protocols: found,
+        server_name: if is_tls { &request.host } else { "" },
+        transport_protocol: if is_tls { "tls" } else { "raw_buffer" },
+        application_protocols: if is_http { &["http/1.1"] } else { &[] },
     };
-    Some((listener, listener.chains.find(&connection)?))
+    listener.chains.find(&connection)
 }
 
 fn http(
@@ -133,9 +166,15 @@ fn http(
     locate: Locate<'_>,
     explanation: &mut Explanation,
 ) -> Answer {
+    let request = match manager.normalization.apply(&request.path) {
+        Normalized::Same => Cow::Borrowed(request),
+        Normalized::Changed(path) => Cow::Owned(Request { path, ..request.clone() }),
+        Normalized::Redirect(location) => return Answer::Redirect { status: 307, location },
+        Normalized::Refused => return Answer::Respond { status: 400, body: String::new() },
+    };
     // Which of several weighted clusters is drawn does not matter: all of
     // them are told with their shares.
-    let decision = decision::on_request(config, manager, request, 0);
+    let decision = decision::on_request(config, manager, &*request, 0);
     explanation.route_configuration = decision.table.map(|table| table.name.to_string());
     explanation.virtual_host = decision.virtual_host.map(|host| host.name.to_string());
     if let Some(route) = decision.route {
@@ -151,92 +190,51 @@ fn http(
             status: response.status,
             body: String::from_utf8_lossy(&response.body).into_owned(),
         },
-        Outcome::Forward(forwarding) => forward(config, forwarding, request, &decision, explanation, locate),
+        Outcome::Forward(forwarding) => {
+            let scene = Scene { config, destination: explanation.destination, locate };
+            forward(&scene, forwarding, &request, &decision)
+        }
     }
 }
 
 fn forward(
-    config: &Config,
+    scene: &Scene<'_>,
     forwarding: &Forwarding<'_>,
     request: &Request,
-    decision: &decision::Decision<'_>,
-    explanation: &Explanation,
-    locate: Locate<'_>,
+    decision: &Decision<'_>,
 ) -> Answer {
     let options = forwarding.options;
     let path = decision.route.and_then(|route| {
         let rewrite = options.path_rewrite.as_ref()?;
         Some(rewrite.apply(route.matcher.path(), &request.path))
     });
+    // What a weighted cluster does to headers is told with the cluster.
+    let of_all = |mutations: &&HeaderMutations| {
+        let own = forwarding.weighted.map(|weighted| [&weighted.request_headers, &weighted.response_headers]);
+        !own.is_some_and(|own| own.iter().any(|own| std::ptr::eq(*own, *mutations)))
+    };
     Answer::Forward {
-        destinations: destinations(
-            config,
-            shares(options, &forwarding.cluster_name),
-            explanation.destination,
-            locate,
-        ),
+        destinations: scene.destinations(share_of_each(options, &forwarding.cluster_name)),
         timeout: forwarding.timeout,
-        retries: forwarding.retry.map(Retries::of),
+        retries: forwarding.retry.filter(|retry| retry.attempts > 0).map(Retries::of),
         faults: forwarding
             .fault
             .filter(|fault| fault.applies(request, &forwarding.cluster_name))
             .map(Faults::of),
         path,
-        request_headers: decision.request_mutations().flat_map(view::header_changes).collect(),
+        host: options.host_rewrite.as_ref().map(view::host_rewrite),
+        request_headers: decision.request_mutations().filter(of_all).flat_map(view::header_changes).collect(),
+        response_headers: decision
+            .response_mutations()
+            .filter(of_all)
+            .flat_map(view::header_changes)
+            .collect(),
+        mirrors: options
+            .mirrors
+            .iter()
+            .map(|mirror| Mirror { cluster: mirror.cluster.to_string(), percent: mirror.share.percent() })
+            .collect(),
     }
-}
-
-/// Every cluster that the route names, with its weight.
-fn shares<'a>(options: &'a Forward, chosen: &'a str) -> Vec<(&'a str, u64)> {
-    match &options.target {
-        Target::Weighted(weighted) => {
-            weighted.clusters.iter().map(|cluster| (&*cluster.name, u64::from(cluster.weight))).collect()
-        }
-        Target::Cluster(_) | Target::Header(_) => vec![(chosen, 1)],
-    }
-}
-
-fn destinations<'a>(
-    config: &Config,
-    shares: impl IntoIterator<Item = (&'a str, u64)>,
-    original: SocketAddr,
-    locate: Locate<'_>,
-) -> Vec<Destination> {
-    let shares: Vec<(&str, u64)> = shares.into_iter().collect();
-    let total: u64 = shares.iter().map(|(_, weight)| weight).sum();
-    shares
-        .iter()
-        .map(|(name, weight)| {
-            let cluster = config.cluster(name);
-            Destination {
-                cluster: (*name).to_owned(),
-                percent: *weight as f64 * 100.0 / total.max(1) as f64,
-                exists: cluster.is_some(),
-                defined_by: cluster
-                    .and_then(|cluster| cluster.origin.as_ref())
-                    .map(|origin| place(origin, locate)),
-                endpoints: cluster.map(|cluster| endpoints(config, cluster, original)).unwrap_or_default(),
-            }
-        })
-        .collect()
-}
-
-fn endpoints(config: &Config, cluster: &Cluster, original: SocketAddr) -> Vec<EndpointView> {
-    if matches!(cluster.discovery, routing::cluster::Discovery::OriginalDestination { .. }) {
-        return vec![EndpointView { address: original.to_string(), workload: None }];
-    }
-    config
-        .candidates(cluster)
-        .iter()
-        .map(|endpoint| EndpointView {
-            address: endpoint.address.to_string(),
-            workload: endpoint
-                .workload
-                .as_deref()
-                .and_then(|workload| workload.split(';').next())
-                .map(str::to_owned),
-        })
-        .collect()
 }
 
 fn place(origin: &Origin, locate: Locate<'_>) -> Place {

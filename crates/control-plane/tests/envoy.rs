@@ -327,7 +327,8 @@ async fn gateway_routes_as_the_rules_say() {
     assert_eq!(get(address, "/abort", &[]).await.status, 418);
     let before = tokio::time::Instant::now();
     assert_eq!(get(address, "/delay", &[]).await.status, 200);
-    assert!(before.elapsed() >= Duration::from_millis(300));
+    // Envoy's timers count from the beginning of a turn of its loop.
+    assert!(before.elapsed() >= Duration::from_millis(280), "after {:?}", before.elapsed());
     assert_eq!(get(address, "/slow", &[]).await.status, 504);
     let redirect = get(address, "/old", &[]).await;
     assert_eq!(redirect.status, 302);

@@ -8,6 +8,7 @@ mod objects;
 mod platform;
 mod routes;
 mod settings;
+mod workload;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -36,11 +36,6 @@ pub enum SampleError {
     },
 }
 
-/// Every bundled file, by path.
-pub fn all() -> &'static [Sample] {
-    SAMPLES
-}
-
 /// The sample of that name: a path below `samples/`, or the end of one, with or
 /// without `.yaml`.
 pub fn find(name: &str) -> Result<&'static Sample, SampleError> {

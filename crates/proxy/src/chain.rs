@@ -33,7 +33,7 @@ pub enum Kind {
     /// HTTP.
     Http(Box<HttpChain>),
     /// Bytes to a cluster.
-    Tcp(TcpChain),
+    Tcp(Box<TcpChain>),
     /// The connection is closed.
     Close,
     /// It would have to be TLS.
@@ -82,12 +82,12 @@ impl Chain {
                 stats: HttpStats::new(&worker.shared.registry, &manager.stat_prefix),
                 reporting: reporting(manager.filters.stats.as_ref()),
             })),
-            Terminal::Tcp(proxy) => Kind::Tcp(TcpChain {
+            Terminal::Tcp(proxy) => Kind::Tcp(Box::new(TcpChain {
                 proxy: proxy.clone(),
                 is_inbound,
                 logs: worker.logs.compile(&proxy.access_log),
                 reporting: reporting(config.stats.as_ref()),
-            }),
+            })),
             Terminal::Close => Kind::Close,
         };
         Chain { config: config.clone(), listener: listener.clone(), current: Cell::new(true), kind }

@@ -83,6 +83,16 @@ impl Control {
         applied
     }
 
+    /// The configuration in use.
+    pub fn config(&self) -> Arc<Config> {
+        self.shared.config()
+    }
+
+    /// How many workers there are.
+    pub fn concurrency(&self) -> usize {
+        self.workers.len()
+    }
+
     /// The addresses that are listened on, by listener.
     pub fn listening(&self) -> Vec<(Arc<str>, SocketAddr)> {
         self.bound.iter().map(|((name, _), bound)| (name.clone(), *bound)).collect()

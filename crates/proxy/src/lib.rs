@@ -1,11 +1,14 @@
 //! Sidecar and gateway: the data path and its agent.
 
+pub mod admin;
+pub mod ads;
 pub mod agent;
 pub mod alarm;
 pub mod buffer;
 pub mod chain;
 pub mod control;
 pub mod dns;
+pub mod extensions;
 pub mod flags;
 pub mod http;
 pub mod http1;
@@ -20,6 +23,7 @@ pub mod shared;
 pub mod start;
 pub mod static_config;
 pub mod stats;
+pub mod subscriber;
 pub mod supervisor;
 pub mod tcp;
 pub mod thread;

@@ -42,6 +42,32 @@ pub struct ProxyOptions {
     /// The type of service of upstream connections, by which capture rules
     /// know them.
     pub upstream_tos: Option<u32>,
+    /// Changes what is logged, for `/logging`.
+    pub set_log_level: Option<SetLogLevel>,
+}
+
+/// Changes what is logged.
+#[derive(Clone)]
+pub struct SetLogLevel(Arc<Set>);
+
+type Set = dyn Fn(&str) -> Result<(), String> + Send + Sync;
+
+impl SetLogLevel {
+    /// By calling this with a level or a list of directives.
+    pub fn new(set: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static) -> SetLogLevel {
+        SetLogLevel(Arc::new(set))
+    }
+
+    /// Changes it, or says why not.
+    pub fn set(&self, level: &str) -> Result<(), String> {
+        (self.0)(level)
+    }
+}
+
+impl std::fmt::Debug for SetLogLevel {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("SetLogLevel")
+    }
 }
 
 /// Why the data path cannot run.
@@ -121,6 +147,7 @@ pub fn start(options: ProxyOptions) -> Result<Handle, StartError> {
         xds: options.xds,
         admin,
         static_resources: options.static_resources,
+        set_log_level: options.set_log_level,
     };
     threads.push(supervisor::spawn(supervisor, received).map_err(StartError::Thread)?);
     Ok(Handle { shared, ready, orders, listening, admin: bound_admin, threads })
@@ -142,6 +169,17 @@ impl Handle {
     /// Asks connections to close; new ones are still served.
     pub fn drain(&self) {
         self.shared.drain();
+    }
+
+    /// Returns when the data path has ended.
+    pub async fn ended(&self) {
+        self.orders.closed().await;
+    }
+
+    /// Asks it to end; the process may exit without waiting.
+    pub fn order_stop(&self) {
+        // A supervisor that has ended has stopped the workers.
+        let _ = self.orders.send(Order::Stop);
     }
 
     /// All metrics in Prometheus' text form.

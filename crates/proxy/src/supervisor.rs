@@ -9,10 +9,14 @@ use routing::compile::{Changes, Resolution};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::admin::{self, Admin};
+use crate::ads::{self, StreamEvent};
 use crate::control::Control;
 use crate::dns::Resolver;
+use crate::extensions::introduce;
 use crate::shared::Shared;
-use crate::start::XdsAddress;
+use crate::start::{SetLogLevel, XdsAddress};
+use crate::subscriber::{SharedInventory, Subscriber, is_initialized};
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub struct Supervisor {
     pub admin: Option<StdListener>,
     /// What is there from the start.
     pub static_resources: Changes,
+    /// Changes what is logged.
+    pub set_log_level: Option<SetLogLevel>,
 }
 
 /// Starts the thread.
@@ -61,34 +67,76 @@ pub fn spawn(
 async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Order>) {
     let (found, mut resolutions) = unbounded_channel();
     let mut resolver = Resolver::new(found);
-    resolver.follow(&supervisor.shared.config());
-    if let Some(listener) = supervisor.admin.take() {
-        match TcpListener::from_std(listener) {
-            Ok(_listener) => {}
-            Err(error) => tracing::error!("admin endpoint: {error}"),
-        }
-    }
+    let inventory = SharedInventory::default();
+    supervisor.start_admin(&inventory);
+    let (events, mut stream) = unbounded_channel();
+    let mut subscriber = supervisor.xds.take().map(|address| {
+        tokio::spawn(ads::keep_open(address, events.clone()));
+        Subscriber::new(introduce(supervisor.shared.identity.node.clone()), inventory.clone())
+    });
     loop {
-        supervisor.note_readiness();
+        resolver.follow(&supervisor.shared.config());
+        supervisor.note_readiness(subscriber.as_ref());
         tokio::select! {
             order = orders.recv() => match order {
                 Some(Order::CloseListeners) => supervisor.control.close_all(),
                 Some(Order::Stop) | None => break,
             },
             Some(resolution) = resolutions.recv() => supervisor.resolved(resolution),
+            Some(event) = stream.recv() => {
+                if let Some(subscriber) = &mut subscriber {
+                    supervisor.heard(subscriber, event);
+                }
+            }
         }
-        resolver.follow(&supervisor.shared.config());
     }
     supervisor.control.stop();
 }
 
 impl Supervisor {
+    fn start_admin(&mut self, inventory: &SharedInventory) {
+        let Some(listener) = self.admin.take() else { return };
+        let admin = Admin {
+            shared: self.shared.clone(),
+            ready: self.ready.clone(),
+            inventory: inventory.clone(),
+            static_resources: Arc::new(std::mem::take(&mut self.static_resources)),
+            orders: self.orders.clone(),
+            concurrency: self.control.concurrency(),
+            set_log_level: self.set_log_level.clone(),
+        };
+        match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                tokio::spawn(admin::serve(admin, listener));
+            }
+            Err(error) => tracing::error!("admin endpoint: {error}"),
+        }
+    }
+
+    fn heard(&mut self, subscriber: &mut Subscriber, event: StreamEvent) {
+        match event {
+            StreamEvent::Open(requests) => subscriber.opened(requests),
+            StreamEvent::Response(response) => subscriber.answered(*response, &mut self.control),
+            StreamEvent::Closed => subscriber.closed(),
+        }
+    }
+
     fn resolved(&mut self, resolution: Resolution) {
         self.control.apply(&Changes { resolutions: vec![resolution], ..Changes::default() });
     }
 
-    fn note_readiness(&self) {
-        if self.xds.is_none() && self.shared.config().is_warm() {
+    /// Once ready, always ready: what comes later warms beside what is in
+    /// use.
+    fn note_readiness(&self, subscriber: Option<&Subscriber>) {
+        if self.ready.load(Ordering::Acquire) {
+            return;
+        }
+        let config = self.shared.config();
+        let ready = match subscriber {
+            Some(subscriber) => is_initialized(subscriber, &config),
+            None => config.is_warm(),
+        };
+        if ready {
             self.ready.store(true, Ordering::Release);
         }
     }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use routing::access_log::LogFacts;
+use routing::access_log::{LogFacts, Moment};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -226,6 +226,7 @@ fn finish(session: &mut Session, connection: &Connection, chain: &TcpChain) {
         duration: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         flags: &flags,
         random: fastrand::u64(..),
+        moment: Moment::ConnectionEnd,
     };
     let record = TcpRecord { session, connection, flags: &flags, duration };
     for log in &chain.logs {

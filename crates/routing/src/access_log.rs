@@ -10,6 +10,7 @@ use xds::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
 use xds::envoy::config::core::v3::data_source::Specifier;
 use xds::envoy::config::core::v3::substitution_format_string::Format;
 use xds::envoy::config::core::v3::{DataSource, SubstitutionFormatString};
+use xds::envoy::data::accesslog::v3::AccessLogType;
 use xds::envoy::extensions::access_loggers::file::v3 as file;
 use xds::envoy::extensions::access_loggers::stream::v3 as stream;
 
@@ -59,12 +60,30 @@ pub enum LogFilter {
     Duration(Comparison, u32),
     /// By response flags in their short form; empty: any flag.
     Flags(Box<[Box<str>]>),
+    /// By the moment of the line.
+    Moments {
+        /// The moments.
+        moments: Box<[Moment]>,
+        /// All but these.
+        exclude: bool,
+    },
     /// A share of the requests.
     Share(Fraction),
     /// All of them hold.
     And(Box<[LogFilter]>),
     /// One of them holds.
     Or(Box<[LogFilter]>),
+}
+
+/// When a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// A request has ended.
+    RequestEnd,
+    /// A connection has ended.
+    ConnectionEnd,
+    /// Another one, at which nothing is written here.
+    Other,
 }
 
 /// How a number is compared.
@@ -91,6 +110,8 @@ pub struct LogFacts<'a> {
     pub flags: &'a str,
     /// A random number for shares.
     pub random: u64,
+    /// When the line is written.
+    pub moment: Moment,
 }
 
 impl AccessLog {
@@ -130,8 +151,12 @@ impl AccessLog {
         } else {
             return Ok(None);
         };
-        let filter =
-            log.filter.as_ref().map(|filter| LogFilter::compile(filter, 0)).transpose().within("filter")?;
+        let filter = match log.filter.as_ref().map(|filter| LogFilter::compile(filter, 0)) {
+            None => None,
+            Some(Ok(filter)) => Some(filter),
+            // Better no lines than the wrong ones.
+            Some(Err(_)) => return Ok(None),
+        };
         Ok(Some(AccessLog { sink, format, filter }))
     }
 }
@@ -204,6 +229,10 @@ impl LogFilter {
             Some(FilterSpecifier::ResponseFlagFilter(filter)) => {
                 Ok(LogFilter::Flags(filter.flags.iter().map(|flag| flag.as_str().into()).collect()))
             }
+            Some(FilterSpecifier::LogTypeFilter(filter)) => Ok(LogFilter::Moments {
+                moments: filter.types.iter().map(|wire| Moment::compile(*wire)).collect(),
+                exclude: filter.exclude,
+            }),
             Some(FilterSpecifier::RuntimeFilter(filter)) => {
                 let share = filter.percent_sampled.as_ref().map_or(Fraction::ALWAYS, Fraction::compile);
                 Ok(LogFilter::Share(share))
@@ -226,9 +255,20 @@ impl LogFilter {
             LogFilter::Flags(flags) => {
                 facts.flags.split(',').any(|set| flags.iter().any(|flag| &**flag == set))
             }
+            LogFilter::Moments { moments, exclude } => moments.contains(&facts.moment) != *exclude,
             LogFilter::Share(share) => share.happens(facts.random),
             LogFilter::And(filters) => filters.iter().all(|filter| filter.passes(facts)),
             LogFilter::Or(filters) => filters.iter().any(|filter| filter.passes(facts)),
+        }
+    }
+}
+
+impl Moment {
+    fn compile(wire: i32) -> Moment {
+        match AccessLogType::try_from(wire) {
+            Ok(AccessLogType::DownstreamEnd) => Moment::RequestEnd,
+            Ok(AccessLogType::TcpConnectionEnd) => Moment::ConnectionEnd,
+            _ => Moment::Other,
         }
     }
 }

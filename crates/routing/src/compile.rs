@@ -125,7 +125,9 @@ impl Compiled {
             Arc::make_mut(&mut self.config.resolved).remove(name.as_str());
         }
         for message in &changes.clusters {
-            self.upsert(Kind::Cluster, &message.name, message, &mut clusters, Cluster::compile);
+            self.upsert(Kind::Cluster, &message.name, message, &mut clusters, |message, _| {
+                Cluster::compile(message)
+            });
         }
         self.config.clusters = clusters;
     }
@@ -158,7 +160,7 @@ impl Compiled {
         name: &str,
         message: &M,
         tables: &mut Warmed<T>,
-        compile: impl Fn(&M) -> Result<T, Invalid>,
+        compile: impl Fn(&M, Option<&T>) -> Result<T, Invalid>,
     ) {
         let hash = hash(message);
         let same = |table: &Table<T>| table.get(name).is_some_and(|entry| entry.hash == hash);
@@ -174,7 +176,8 @@ impl Compiled {
             self.unchanged += 1;
             return;
         }
-        match compile(message) {
+        let previous = tables.active.get(name).map(|entry| &*entry.value);
+        match compile(message, previous) {
             Ok(value) => {
                 self.compiled += 1;
                 Arc::make_mut(&mut tables.warming)

@@ -27,6 +27,8 @@ pub struct FilterChain {
     pub name: Box<str>,
     /// The object that caused it.
     pub origin: Option<xds::origin::Origin>,
+    /// The hash of the message that it came from.
+    pub hash: u64,
     /// Whether connections are TLS that ends here.
     pub transport: Transport,
     /// What its last filter does.

@@ -50,7 +50,7 @@ impl RequestHead for Request<'_> {
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        (name.len() % 2 == 0).then_some(self.path.as_bytes()).into_iter()
+        name.len().is_multiple_of(2).then_some(self.path.as_bytes()).into_iter()
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Name;
+use prost::{Message as _, Name};
 use xds::any::message_name;
 use xds::envoy::config::core::v3::TrafficDirection;
 use xds::envoy::config::listener::v3 as wire;
@@ -16,6 +16,8 @@ use xds::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use xds::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use xds::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager as WireHcm;
 use xds::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy as WireTcpProxy;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::access_log::AccessLog;
 use crate::address::Address;
@@ -145,8 +147,10 @@ impl Predicate {
 }
 
 impl Listener {
-    /// Compiles a listener message.
-    pub fn compile(wire: &wire::Listener) -> Result<Listener, Invalid> {
+    /// Compiles a listener message. Filter chains that the listener had
+    /// before and that are the same are shared, so that their connections
+    /// are not disturbed.
+    pub fn compile(wire: &wire::Listener, previous: Option<&Listener>) -> Result<Listener, Invalid> {
         if wire.filter_chain_matcher.is_some() || wire.fcds_config.is_some() {
             return Err(Invalid::new("filter_chain_matcher", "is not supported"));
         }
@@ -164,7 +168,10 @@ impl Listener {
             .filter_chains
             .iter()
             .enumerate()
-            .map(|(index, chain)| compile_chain(chain).map(Arc::new).within_entry("filter_chains", index))
+            .map(|(index, chain)| {
+                shared_or_compiled(chain, wire.traffic_direction, previous)
+                    .within_entry("filter_chains", index)
+            })
             .collect::<Result<_, _>>()?;
         let matches: Vec<_> = wire
             .filter_chains
@@ -174,10 +181,10 @@ impl Listener {
         let default = wire
             .default_filter_chain
             .as_ref()
-            .map(compile_chain)
+            .map(|chain| shared_or_compiled(chain, wire.traffic_direction, previous))
             .transpose()
             .within("default_filter_chain")?;
-        listener.chains = FilterChains::compile(&matches, chains, default.map(Arc::new))?;
+        listener.chains = FilterChains::compile(&matches, chains, default)?;
         Ok(listener)
     }
 
@@ -257,13 +264,30 @@ impl Listener {
     }
 }
 
-fn compile_chain(wire: &wire::FilterChain) -> Result<FilterChain, Invalid> {
+fn shared_or_compiled(
+    wire: &wire::FilterChain,
+    direction: i32,
+    previous: Option<&Listener>,
+) -> Result<Arc<FilterChain>, Invalid> {
+    let mut bytes = wire.encode_to_vec();
+    // What a chain reports depends on its listener's direction.
+    bytes.extend_from_slice(&direction.to_le_bytes());
+    let hash = xxh3_64(&bytes);
+    let mut known = previous.into_iter().flat_map(Listener::all_chains);
+    match known.find(|chain| chain.hash == hash) {
+        Some(chain) => Ok(chain.clone()),
+        None => compile_chain(wire, hash).map(Arc::new),
+    }
+}
+
+fn compile_chain(wire: &wire::FilterChain, hash: u64) -> Result<FilterChain, Invalid> {
     if wire.use_proxy_proto.unwrap_or(false) {
         return Err(Invalid::new("use_proxy_proto", "is not supported"));
     }
     let mut chain = FilterChain {
         name: wire.name.as_str().into(),
         origin: origin(wire.metadata.as_ref()),
+        hash,
         transport: transport(wire)?,
         terminal: Terminal::Close,
         stats: None,

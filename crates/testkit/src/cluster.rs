@@ -17,9 +17,14 @@ pub fn run(text: &str) -> Vec<Arc<Object>> {
     let errors: Vec<String> =
         parsed.problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
     assert!(errors.is_empty(), "{}", errors.join("\n"));
+    run_objects(&parsed.objects)
+}
+
+/// The same for objects that are parsed already.
+pub fn run_objects(given: &[Arc<Object>]) -> Vec<Arc<Object>> {
     let mut objects = Vec::new();
     let (mut services, mut pods) = (0u8, 0u8);
-    for object in parsed.objects {
+    for object in given.iter().map(Arc::clone) {
         match object.key.kind {
             Kind::Service if needs_address(&object) => {
                 services += 1;

@@ -1,31 +1,34 @@
 //! From a snapshot and a node to the node's resources.
 //!
 //! First everything is named and given its key ([`draft`]); then each key is
-//! looked up or built. Whole drafts are remembered too, by the parts of the
-//! snapshot that they read, so that a change of endpoints alone does not even
-//! draw them again.
+//! looked up or built. What nodes that see the same services have in common is
+//! drawn once for all of them, and whole plans are remembered by what they
+//! read, so that a change of endpoints alone does not draw any again.
 
 mod draft;
 mod gateway;
 mod inbound;
 mod outbound;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use xds::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use xds::resource::{Named, Resource, ResourceSet};
 use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, ROUTE};
 
+use crate::cluster::InboundKey;
 use crate::endpoint::EndpointsKey;
 use crate::extensions::Extensions;
+use crate::listener::{self, OutboundShape, VirtualOutboundKey};
 use crate::memo::{Interner, Memo, Shared};
-use crate::node::{Facets, Node};
+use crate::node::{Facets, Kind, Node};
 use crate::route::RouteKey;
 use crate::scope::{Scope, ScopeKey};
 use crate::service::Endpoints;
-use crate::snapshot::{EndpointIndex, Objects, Part, Rules, Services, Snapshot, VirtualServices};
+use crate::snapshot::{EndpointIndex, Objects, Part, Rules, Snapshot};
 
-use draft::{ClusterKey, Draft, EndpointsName, ListenerKey};
+use draft::{ClusterKey, EndpointsName, ListenerKey, Scene};
 use inbound::OwnPort;
 
 /// Everything a node should hold, without a memory of earlier work.
@@ -38,16 +41,22 @@ pub fn generate(snapshot: &Snapshot, node: &Node) -> ResourceSet {
 pub struct Generator {
     facets: Interner<Facets>,
     extensions: Interner<Extensions>,
+    shapes: Interner<OutboundShape>,
+    endpoint_names: Interner<Vec<EndpointsName>>,
     scopes: Memo<ScopeKey, Scope>,
     clusters: Memo<ClusterKey, Resource>,
     endpoints: Memo<EndpointsKey, Resource>,
     listeners: Memo<ListenerKey, Resource>,
     routes: Memo<RouteKey, Resource>,
-    endpoint_names: Interner<Vec<EndpointsName>>,
+    shared: Recent<SharedKey, Arc<SharedPlan>>,
     plans: Recent<PlanKey, Plan>,
-    assignments: Recent<(Shared<Vec<EndpointsName>>, Part<EndpointIndex>), Arc<Named>>,
+    own_clusters: Recent<(Shared<Named>, Vec<InboundKey>), Arc<Named>>,
+    assignments: Recent<AssignmentsKey, Arc<Named>>,
     sets: Sets,
 }
+
+/// The endpoints that are asked for, and where all endpoints are.
+type AssignmentsKey = (Shared<Vec<EndpointsName>>, Part<EndpointIndex>);
 
 /// How many resources were built since the generator began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,19 +71,37 @@ pub struct Builds {
     pub routes: u64,
 }
 
+/// All that nodes which see the same services have in common is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct SharedKey {
+    /// Says the kind, the namespace, services and VirtualServices too.
+    scope: Shared<Scope>,
+    extensions: Shared<Extensions>,
+    rules: Part<Rules>,
+    /// Endpoints that stand in clusters or listeners themselves.
+    inline: Vec<Shared<Endpoints>>,
+    /// Only when a rule looks at the labels of clients.
+    client: Option<Shared<Facets>>,
+}
+
+/// What such nodes have in common.
+#[derive(Debug)]
+struct SharedPlan {
+    clusters: Arc<Named>,
+    routes: Arc<Named>,
+    endpoints: Shared<Vec<EndpointsName>>,
+    listeners: Vec<Shared<OutboundShape>>,
+}
+
 /// All that the resources of a node are made from, endpoints of its clusters
 /// left out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PlanKey {
+    shared: SharedKey,
     facets: Shared<Facets>,
-    services: Part<Services>,
-    virtual_services: Part<VirtualServices>,
-    rules: Part<Rules>,
-    gateways: Part<Objects>,
-    sidecars: Part<Objects>,
     own_ports: Vec<OwnPort>,
-    /// Endpoints that stand in clusters or listeners themselves.
-    inline: Vec<Shared<Endpoints>>,
+    /// Gateways only.
+    gateways: Option<Part<Objects>>,
 }
 
 /// The resources of a node, endpoints of its clusters left out.
@@ -90,22 +117,25 @@ impl Generator {
     /// Everything the node should hold.
     pub fn generate(&mut self, snapshot: &Snapshot, node: &Node) -> ResourceSet {
         let facets = self.facets.intern(node.facets.clone());
-        let scope = self.scopes.get(ScopeKey::new(snapshot, &facets), ScopeKey::build);
-        let own_ports = inbound::own_ports(snapshot, node);
-        let key = PlanKey {
-            facets,
-            services: snapshot.services.clone(),
-            virtual_services: snapshot.virtual_services.clone(),
-            rules: snapshot.rules.clone(),
-            gateways: snapshot.gateways.clone(),
-            sidecars: snapshot.sidecars.clone(),
-            own_ports,
+        let scope = Shared::from(self.scopes.get(ScopeKey::new(snapshot, &facets), ScopeKey::build));
+        let reads_client = snapshot.rules.reads_client() || snapshot.virtual_services.reads_client();
+        let shared = SharedKey {
             inline: outbound::inline_endpoints(snapshot, &scope),
+            scope,
+            extensions: self.extensions.intern(facets.extensions.clone()),
+            rules: snapshot.rules.clone(),
+            client: reads_client.then(|| facets.clone()),
+        };
+        let key = PlanKey {
+            shared,
+            own_ports: inbound::own_ports(snapshot, node),
+            gateways: (facets.kind == Kind::Router).then(|| snapshot.gateways.clone()),
+            facets,
         };
         let plan = match self.plans.known(&key) {
             Some(plan) => plan,
             None => {
-                let plan = self.plan(snapshot, &key, &scope);
+                let plan = self.plan(snapshot, &key);
                 self.plans.put(key, plan)
             }
         };
@@ -127,10 +157,12 @@ impl Generator {
         }
     }
 
-    /// Forgets what no node holds any more. To be called when every node was
-    /// given what the newest snapshot says.
+    /// Forgets what was not asked for since the last sweep and what no node
+    /// holds any more. To be called once for each snapshot.
     pub fn sweep(&mut self) {
         self.plans.sweep();
+        self.shared.sweep();
+        self.own_clusters.sweep();
         self.assignments.sweep();
         self.sets.sweep();
         self.clusters.sweep();
@@ -139,29 +171,83 @@ impl Generator {
         self.routes.sweep();
         self.scopes.sweep();
         self.endpoint_names.sweep();
+        self.shapes.sweep();
         self.facets.sweep();
         self.extensions.sweep();
     }
 
-    fn plan(&mut self, snapshot: &Snapshot, key: &PlanKey, scope: &Scope) -> Plan {
-        let extensions = self.extensions.intern(key.facets.extensions.clone());
-        let draft = Draft::new(snapshot, &key.facets, &extensions, scope, &key.own_ports);
-        let clusters = draft.clusters.into_iter().map(|(name, key)| {
+    fn plan(&mut self, snapshot: &Snapshot, key: &PlanKey) -> Plan {
+        let facets = &key.facets;
+        let shared = match self.shared.known(&key.shared) {
+            Some(shared) => shared,
+            None => {
+                let shared = Arc::new(self.shared_plan(snapshot, &key.shared, facets));
+                self.shared.put(key.shared.clone(), shared)
+            }
+        };
+        let endpoints = shared.endpoints.clone();
+        if facets.kind == Kind::Router {
+            let servers =
+                gateway::draw(&scene(snapshot, &key.shared, facets, Some(facets)), facets, &key.own_ports);
+            let listeners = servers.listeners.into_iter().map(|key| (key.name(), ListenerKey::Gateway(key)));
+            return Plan {
+                clusters: Arc::clone(&shared.clusters),
+                listeners: self.listeners(listeners.collect()),
+                routes: self.routes(servers.routes),
+                endpoints,
+            };
+        }
+        let own = inbound::Own {
+            ports: &key.own_ports,
+            sidecar: key.shared.scope.sidecar.as_ref(),
+            extensions: &key.shared.extensions,
+        };
+        let own = inbound::clusters(&own);
+        Plan {
+            listeners: self.listeners(sidecar_listeners(key, &shared, &own)),
+            clusters: self.with_own_clusters(&shared.clusters, own),
+            routes: Arc::clone(&shared.routes),
+            endpoints,
+        }
+    }
+
+    fn shared_plan(&mut self, snapshot: &Snapshot, key: &SharedKey, facets: &Shared<Facets>) -> SharedPlan {
+        let outbound = outbound::draw(&scene(snapshot, key, facets, key.client.as_ref()));
+        let clusters = outbound.clusters.into_iter().map(|(name, key)| {
             let resource = self.clusters.get(key, ClusterKey::build);
             (name, resource)
         });
         let clusters = self.sets.intern(clusters.collect());
-        let listeners = draft.listeners.into_iter().map(|(name, key)| {
-            let resource = self.listeners.get(key, ListenerKey::build);
-            (name, resource)
-        });
-        let listeners = self.sets.intern(listeners.collect());
-        let routes = draft.routes.into_iter().map(|(name, key)| {
-            let resource = self.routes.get(key, RouteKey::build);
-            (name, resource)
-        });
-        let routes = self.sets.intern(routes.collect());
-        Plan { clusters, listeners, routes, endpoints: self.endpoint_names.intern(draft.endpoints) }
+        SharedPlan {
+            clusters,
+            routes: self.routes(outbound.routes),
+            endpoints: self.endpoint_names.intern(outbound.endpoints),
+            listeners: outbound.listeners.into_iter().map(|shape| self.shapes.intern(shape)).collect(),
+        }
+    }
+
+    fn with_own_clusters(&mut self, shared: &Arc<Named>, own: Vec<InboundKey>) -> Arc<Named> {
+        let key = (Shared::from(Arc::clone(shared)), own);
+        if let Some(known) = self.own_clusters.known(&key) {
+            return known;
+        }
+        let mut named = Named::clone(shared);
+        for own in &key.1 {
+            let resource = self.clusters.get(ClusterKey::Inbound(own.clone()), ClusterKey::build);
+            named.insert(resource.name.clone(), resource);
+        }
+        let named = self.sets.intern(named);
+        self.own_clusters.put(key, named)
+    }
+
+    fn listeners(&mut self, keys: BTreeMap<String, ListenerKey>) -> Arc<Named> {
+        let named = keys.into_iter().map(|(name, key)| (name, self.listeners.get(key, ListenerKey::build)));
+        self.sets.intern(named.collect())
+    }
+
+    fn routes(&mut self, keys: BTreeMap<String, RouteKey>) -> Arc<Named> {
+        let named = keys.into_iter().map(|(name, key)| (name, self.routes.get(key, RouteKey::build)));
+        self.sets.intern(named.collect())
     }
 
     fn assignments(&mut self, snapshot: &Snapshot, names: &Shared<Vec<EndpointsName>>) -> Arc<Named> {
@@ -177,6 +263,43 @@ impl Generator {
         let named = self.sets.intern(named);
         self.assignments.put(key, named)
     }
+}
+
+fn scene<'a>(
+    snapshot: &'a Snapshot,
+    key: &'a SharedKey,
+    facets: &'a Facets,
+    client: Option<&'a Shared<Facets>>,
+) -> Scene<'a> {
+    Scene {
+        snapshot,
+        kind: facets.kind,
+        namespace: &facets.namespace,
+        extensions: &key.extensions,
+        scope: &key.scope,
+        client,
+    }
+}
+
+fn sidecar_listeners(
+    key: &PlanKey,
+    shared: &SharedPlan,
+    own: &[InboundKey],
+) -> BTreeMap<String, ListenerKey> {
+    let facets = &key.facets;
+    let outbound = shared.listeners.iter().map(|shape| {
+        let name = shape.name();
+        (name, ListenerKey::Outbound(listener::OutboundKey { facets: facets.clone(), shape: shape.clone() }))
+    });
+    let mut listeners: BTreeMap<String, ListenerKey> = outbound.collect();
+    if facets.extensions.hold::<TcpProxy>() {
+        let unknown = key.shared.scope.unknown.clone();
+        let outbound = VirtualOutboundKey { facets: facets.clone(), unknown };
+        listeners.insert("virtualOutbound".to_owned(), ListenerKey::VirtualOutbound(outbound));
+        let inbound = ListenerKey::VirtualInbound(inbound::listener(facets, own));
+        listeners.insert("virtualInbound".to_owned(), inbound);
+    }
+    listeners
 }
 
 /// Values that were asked for since the sweep before the last.

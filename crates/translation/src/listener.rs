@@ -8,7 +8,7 @@ mod outbound;
 
 pub(crate) use gateway::GatewayKey;
 pub(crate) use inbound::{InboundPort, VirtualInboundKey};
-pub(crate) use outbound::{OutboundKey, VirtualOutboundKey};
+pub(crate) use outbound::{OutboundKey, OutboundShape, VirtualOutboundKey};
 
 use prost::{Message, Name};
 use xds::envoy::config::core::v3::Metadata;

@@ -123,7 +123,10 @@ impl Services {
     }
 
     /// Services whose pods would be in `namespace`.
-    fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Shared<Service>> {
+    pub(crate) fn in_namespace<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a Shared<Service>> {
         [Kind::Service, Kind::ServiceEntry].into_iter().flat_map(move |kind| {
             let first = ObjectKey::new(kind, namespace, "");
             self.by_object

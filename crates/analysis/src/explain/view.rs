@@ -3,10 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use routing::compile::{Kind, Rejection};
 use routing::fault::{Abort, Fault};
 use routing::header_mutation::{AppendAction, HeaderMutations, HeaderValue};
 use routing::retry::RetryPolicy;
+use routing::rewrite::HostRewrite;
 use serde::{Deserialize, Serialize};
+
+use super::resolve::{OUTSIDE, Resolved, ResolvedBy};
 
 /// The way of one request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,6 +18,11 @@ use serde::{Deserialize, Serialize};
 pub struct Explanation {
     /// What the host resolved to.
     pub destination: SocketAddr,
+    /// The object that has the host; none: the address was written out, or
+    /// stands for some address outside.
+    pub resolved_by: Option<String>,
+    /// Whether the address only stands for one that the mesh does not know.
+    pub is_outside: bool,
     /// The listener that has the connection.
     pub listener: Option<String>,
     /// Its filter chain, where that has a name.
@@ -28,13 +37,22 @@ pub struct Explanation {
     pub rule: Option<Place>,
     /// What happens.
     pub answer: Answer,
+    /// What there is instead, when the answer is none that anybody wants.
+    pub help: Option<String>,
+    /// Resources that the proxy could not use.
+    pub rejected: Vec<RejectedResource>,
 }
 
 impl Explanation {
     /// One about which nothing is known yet.
-    pub(super) fn to(destination: SocketAddr) -> Self {
+    pub(super) fn to(resolved: &Resolved) -> Self {
         Self {
-            destination,
+            destination: resolved.address,
+            resolved_by: match &resolved.by {
+                ResolvedBy::Object { key, .. } => Some(key.to_string()),
+                ResolvedBy::Itself | ResolvedBy::Nobody => None,
+            },
+            is_outside: resolved.address.ip() == OUTSIDE,
             listener: None,
             filter_chain: None,
             route_configuration: None,
@@ -42,13 +60,40 @@ impl Explanation {
             route: None,
             rule: None,
             answer: Answer::NotListening,
+            help: None,
+            rejected: Vec::new(),
         }
+    }
+}
+
+/// A resource that the proxy could not use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RejectedResource {
+    /// `Listener`, `Cluster`, …
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl RejectedResource {
+    pub(super) fn of(rejection: &Rejection) -> Self {
+        let kind = match rejection.kind {
+            Kind::Cluster => "Cluster",
+            Kind::Endpoints => "ClusterLoadAssignment",
+            Kind::Listener => "Listener",
+            Kind::Routes => "RouteConfiguration",
+        };
+        Self { kind: kind.to_owned(), name: rejection.name.clone(), reason: rejection.reason.to_string() }
     }
 }
 
 /// What happens to a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "is")]
+#[expect(clippy::large_enum_variant, reason = "one answer is made at a time, to be shown")]
 pub enum Answer {
     /// No listener takes the connection.
     NotListening,
@@ -88,8 +133,14 @@ pub enum Answer {
         faults: Option<Faults>,
         /// The path upstream, where it is rewritten.
         path: Option<String>,
+        /// The host upstream, where it is rewritten.
+        host: Option<String>,
         /// What happens to the request's headers, in words.
         request_headers: Vec<String>,
+        /// What happens to the response's headers, in words.
+        response_headers: Vec<String>,
+        /// Who gets copies.
+        mirrors: Vec<Mirror>,
     },
 }
 
@@ -107,6 +158,22 @@ pub struct Destination {
     pub defined_by: Option<Place>,
     /// The endpoints that can be chosen.
     pub endpoints: Vec<EndpointView>,
+    /// The host upstream, where this share's is rewritten.
+    pub host: Option<String>,
+    /// What happens to this share's request headers, in words.
+    pub request_headers: Vec<String>,
+    /// What happens to this share's response headers, in words.
+    pub response_headers: Vec<String>,
+}
+
+/// A cluster that gets copies of requests.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mirror {
+    /// Its name.
+    pub cluster: String,
+    /// Its share of the requests.
+    pub percent: f64,
 }
 
 /// An endpoint that can be chosen.
@@ -198,6 +265,16 @@ pub(super) fn header_changes(mutations: &HeaderMutations) -> Vec<String> {
         format!("{verb} {}: {value}", addition.name)
     });
     removals.chain(additions).collect()
+}
+
+/// What replaces the host, in words where it is not the same for all.
+pub(super) fn host_rewrite(rewrite: &HostRewrite) -> String {
+    match rewrite {
+        HostRewrite::Literal(host) => host.to_string(),
+        HostRewrite::EndpointName => "the endpoint's name".to_owned(),
+        HostRewrite::Header(name) => format!("the value of header {name}"),
+        HostRewrite::Path(_) => "made of the path".to_owned(),
+    }
 }
 
 /// Durations as seconds.

@@ -8,9 +8,10 @@ use clap::{Args, ValueEnum};
 use local::{Doors, Progress, UpOptions};
 
 use super::{apply, input};
+use crate::client::Client;
 use crate::failure::{BAD_INPUT, Failure, Outcome, style};
 use crate::mesh::{DataPlane, Settings};
-use crate::protocol::{ProblemView, SourceText};
+use crate::protocol::{ApplyReply, ApplyRequest, ProblemView, SourceText};
 use crate::samples;
 
 /// Starts a mesh on this machine: bookinfo, unless told otherwise.
@@ -68,10 +69,18 @@ pub fn up(arguments: &Up, home: &Path, tools: &Path) -> Outcome {
                 tell(progress);
                 true
             })?;
+            held_by_all(home)?;
         }
         false => local::up(&options, &mut tell)?,
     }
     Ok(())
+}
+
+/// Returns when every proxy holds what made the last pod ready: the first
+/// request after `up` finds its endpoints.
+fn held_by_all(home: &Path) -> anyhow::Result<()> {
+    let nothing = ApplyRequest { sources: Vec::new(), namespace: "default".to_owned() };
+    Client::new(home).post::<ApplyReply>("/v1/apply", &nothing).map(drop)
 }
 
 /// Runs `lateen down`.

@@ -45,9 +45,9 @@ where
 }
 
 /// A route that reads only its query.
-fn querying<A: Serialize>(mesh: &Arc<Mesh>, answer: fn(&Mesh, &str) -> anyhow::Result<A>) -> local::Handler
+fn querying<A>(mesh: &Arc<Mesh>, answer: fn(&Mesh, &str) -> anyhow::Result<A>) -> local::Handler
 where
-    A: 'static,
+    A: Serialize + 'static,
 {
     let mesh = Arc::clone(mesh);
     Arc::new(move |request: ControlRequest| {

@@ -48,7 +48,8 @@ async fn connection(stream: TcpStream, probe: Probe) {
         let probe = probe.clone();
         async move { Ok::<_, Infallible>(answer(&probe, request.uri().path()).await) }
     });
-    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let served =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
         tracing::debug!(%error, "connection ended early");
     }

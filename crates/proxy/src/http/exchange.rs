@@ -176,8 +176,7 @@ impl<'c> Exchange<'c> {
     fn new(connection: &'c Connection, http: &'c HttpChain, request: Head, body: Body) -> Exchange<'c> {
         let started = Instant::now();
         let wants_close = request.has(Known::Connection) && request.lists(Known::Connection, "close");
-        let stays_open =
-            request.is_http_10 && request.lists(Known::Connection, "keep-alive") || !request.is_http_10;
+        let stays_open = !request.is_http_10 || request.lists(Known::Connection, "keep-alive");
         Exchange {
             connection,
             http,

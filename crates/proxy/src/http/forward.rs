@@ -22,7 +22,7 @@ use crate::http::attempt::{self, Answer, Attempt, Failure, TimeLimit, TimeLimits
 use crate::http::connection::{Io, Next};
 use crate::http::exchange::Exchange;
 use crate::http::local_reply::{self, LocalReply};
-use crate::http::respond::respond;
+use crate::http::respond::{Accepted, respond};
 use crate::http::upstream_head;
 use crate::http1::framing::of_response;
 use crate::http1::head::reason;
@@ -344,7 +344,8 @@ impl<'f> Attempts<'f> {
             worker.buffers.give_output(answer.sending.relay.into_output());
             return self.back_off(exchange, io).await;
         }
-        let next = respond(exchange, decision, self.cluster, io, alarm, &self.limits, answer, framing).await;
+        let accepted = Accepted { cluster: self.cluster, limits: &self.limits, answer, framing };
+        let next = respond(exchange, decision, io, alarm, accepted).await;
         Then::Done(next)
     }
 

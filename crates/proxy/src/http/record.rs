@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use routing::access_log::LogFacts;
+use routing::access_log::{LogFacts, Moment};
 use telemetry::access_log::Record;
 use tokio::time::Instant;
 
@@ -85,6 +85,7 @@ fn write_logs(exchange: &Exchange<'_>, now: Instant) {
         duration: u64::try_from(now.duration_since(exchange.started).as_millis()).unwrap_or(u64::MAX),
         flags: &flags,
         random: exchange.random,
+        moment: Moment::RequestEnd,
     };
     let finished =
         Finished { view: View { exchange, response: exchange.response.as_ref() }, flags: &flags, end: now };

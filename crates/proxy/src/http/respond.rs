@@ -24,6 +24,19 @@ use crate::io::poll_gone;
 use crate::upstream::ClusterState;
 use crate::upstream::host::Upstream;
 
+/// An answer that goes to the client.
+#[derive(Debug)]
+pub struct Accepted<'a> {
+    /// The cluster that it comes from.
+    pub cluster: &'a ClusterState,
+    /// What it may take.
+    pub limits: &'a TimeLimits,
+    /// Its beginning.
+    pub answer: Answer,
+    /// How its body ends.
+    pub framing: Framing,
+}
+
 /// How the answer's way to the client ended.
 enum Event {
     Done,
@@ -37,13 +50,11 @@ enum Event {
 pub async fn respond(
     exchange: &mut Exchange<'_>,
     decision: &Decision<'_>,
-    cluster: &ClusterState,
     io: &mut Io<'_>,
     alarm: &mut Alarm,
-    limits: &TimeLimits,
-    answer: Answer,
-    framing: Framing,
+    accepted: Accepted<'_>,
 ) -> Next {
+    let Accepted { cluster, limits, answer, framing } = accepted;
     let Answer { mut upstream, mut input, mut head, mut sending } = answer;
     let worker = exchange.connection.worker.clone();
     let is_upgrade = head.status == 101;

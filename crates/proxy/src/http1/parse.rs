@@ -138,7 +138,8 @@ fn request_with<'b>(
     if !METHODS.contains(&method) {
         return Err(CODEC_ERROR);
     }
-    let mut parts = Parts { method: Span::of(bytes, method.as_bytes()), is_http_10, fields, ..Parts::default() };
+    let mut parts =
+        Parts { method: Span::of(bytes, method.as_bytes()), is_http_10, fields, ..Parts::default() };
     let host = collect_request_fields(bytes, parsed.headers, &mut parts.fields)?;
     let target = Target::parse(method, parsed.path.unwrap_or_default())?;
     // In absolute form the target names the host, whatever Host says.

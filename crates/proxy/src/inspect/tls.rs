@@ -50,10 +50,10 @@ pub(super) fn client_hello(bytes: &[u8]) -> Hello {
 
 /// The message, when it has come whole.
 fn whole(message: &[u8]) -> Option<Hello> {
-    let [kind, high, middle, low, body @ ..] = message else { return None };
-    if *kind != CLIENT_HELLO {
+    if message.first().is_some_and(|kind| *kind != CLIENT_HELLO) {
         return Some(Hello::Other);
     }
+    let [_, high, middle, low, body @ ..] = message else { return None };
     let length = usize::try_from(u32::from_be_bytes([0, *high, *middle, *low])).ok()?;
     let body = body.get(..length)?;
     Some(read(body).unwrap_or(Hello::Other))

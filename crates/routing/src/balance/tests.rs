@@ -49,7 +49,8 @@ fn least_request_prefers_the_less_busy() {
 
 #[test]
 fn health_and_priority_decide_who_is_asked() {
-    let table: [(&[(u32, u32, &str)], u8, &[u32]); 6] = [
+    type Listed<'a> = &'a [(u32, u32, &'a str)];
+    let table: [(Listed<'_>, u8, &[u32]); 6] = [
         (&[(1, 0, "HEALTHY"), (1, 0, "UNHEALTHY"), (1, 0, "UNKNOWN")], 0, &[0, 2]),
         (&[(1, 0, "DRAINING"), (1, 1, "HEALTHY")], 0, &[1]),
         (&[(1, 1, "HEALTHY"), (1, 0, "HEALTHY")], 50, &[1]),

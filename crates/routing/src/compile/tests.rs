@@ -201,3 +201,25 @@ fn names_become_addresses_when_they_are_resolved() {
         second.candidates(cluster).iter().map(|endpoint| endpoint.address.to_string()).collect();
     assert_eq!(addresses, ["192.0.2.1:80", "192.0.2.2:80"]);
 }
+
+#[test]
+fn filter_chains_that_stay_the_same_are_shared() {
+    let chain = |port: u16, prefix: &str| {
+        json!({"filter_chain_match": {"destination_port": port}, "filters": [{"name": "tcp", "typed_config":
+            {"@type": format!("{T}.network.tcp_proxy.v3.TcpProxy"), "stat_prefix": prefix, "cluster": "c"}}]})
+    };
+    let with = |second: &str| {
+        let mut listener = listener("l", "0.0.0.0", 80, json!([]));
+        listener["filter_chains"] = json!([chain(1, "a"), chain(2, second)]);
+        Changes { listeners: messages(&[listener]), ..Changes::default() }
+    };
+    let first = compile(&Config::default(), &with("b")).config;
+    let second = compile(&first, &with("c"));
+    assert_eq!(second.compiled, 1);
+    let chains = |config: &Config| -> Vec<*const crate::filter_chain::FilterChain> {
+        config.listener("l").expect("active").all_chains().map(Arc::as_ptr).collect()
+    };
+    let (before, after) = (chains(&first), chains(&second.config));
+    assert_eq!(before[0], after[0]);
+    assert_ne!(before[1], after[1]);
+}

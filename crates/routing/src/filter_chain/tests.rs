@@ -4,6 +4,7 @@ fn chain(name: &str) -> Arc<FilterChain> {
     Arc::new(FilterChain {
         name: name.into(),
         origin: None,
+        hash: 0,
         transport: Transport::Plain,
         terminal: Terminal::Close,
         stats: None,

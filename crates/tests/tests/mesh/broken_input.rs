@@ -48,7 +48,7 @@ const CASES: [Case; 5] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_yaml_is_told_by_file_and_line_and_changes_nothing() -> Result<()> {
-    let mesh = Mesh::bookinfo(DataPlane::Envoy)?;
+    let mesh = Mesh::bookinfo(DataPlane::Lateen)?;
     mesh.apply(&["destination-rule-all"])?;
     mesh.apply(&["virtual-service-reviews-v3"])?;
     let folder = tempfile::tempdir()?;

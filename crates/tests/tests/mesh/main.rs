@@ -1,5 +1,6 @@
 //! The whole mesh in network namespaces, once with each data plane.
 
 mod broken_input;
+mod explain;
 mod lifecycle;
 mod routing;

@@ -100,3 +100,8 @@ async fn scenario(data_plane: DataPlane) -> Result<()> {
 async fn bookinfos_routing_with_stock_envoy() -> Result<()> {
     scenario(DataPlane::Envoy).await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bookinfos_routing_with_our_proxy() -> Result<()> {
+    scenario(DataPlane::Lateen).await
+}

@@ -100,7 +100,7 @@ pub(super) fn apply(
         }
     }
     if let Some(tls) = &policy.tls {
-        cluster.transport_socket = transport_socket(tls, port, extensions, service);
+        secure(cluster, tls, port, extensions, service);
     }
 }
 
@@ -278,17 +278,34 @@ fn outlier_detection(rule: &RuleOutlierDetection) -> OutlierDetection {
     }
 }
 
-/// TLS that the rule asks for. Certificates of the mesh itself are not given
-/// out yet: `ISTIO_MUTUAL` stays in the clear, as does everything inside.
+/// TLS that the rule asks for; where the proxy has none, no connection at all.
+/// Certificates of the mesh itself are not given out yet: `ISTIO_MUTUAL` stays
+/// in the clear, as does everything inside.
+fn secure(
+    cluster: &mut Cluster,
+    tls: &ClientTlsSettings,
+    port: &Port,
+    extensions: &Extensions,
+    service: &Service,
+) {
+    if !matches!(tls.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual) {
+        return;
+    }
+    cluster.transport_socket = transport_socket(tls, port, extensions, service);
+    if cluster.transport_socket.is_none() {
+        cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into()));
+        cluster.lb_policy = LbPolicy::RoundRobin.into();
+        cluster.eds_cluster_config = None;
+        cluster.load_assignment = None;
+    }
+}
+
 fn transport_socket(
     tls: &ClientTlsSettings,
     port: &Port,
     extensions: &Extensions,
     service: &Service,
 ) -> Option<TransportSocket> {
-    if !matches!(tls.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual) {
-        return None;
-    }
     let authorities =
         if tls.ca_certificates.is_empty() { SYSTEM_AUTHORITIES } else { tls.ca_certificates.as_str() };
     let verified = !tls.insecure_skip_verify.unwrap_or_default();

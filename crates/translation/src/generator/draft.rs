@@ -1,4 +1,4 @@
-//! Every resource of a node by name, with the key that it is built from.
+//! Keys of resources, and what they are drawn from.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,13 @@ use xds::envoy::extensions::filters::network::http_connection_manager::v3::HttpC
 use xds::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use xds::resource::Resource;
 
-use super::inbound::OwnPort;
-use super::{gateway, inbound, outbound};
 use crate::cluster::{self, FixedKey, InboundKey, OutboundKey};
 use crate::endpoint::EndpointsKey;
 use crate::extensions::Extensions;
 use crate::listener::{self, GatewayKey, VirtualInboundKey, VirtualOutboundKey};
 use crate::memo::Shared;
 use crate::node::{Facets, Kind};
-use crate::route::{RouteKey, View};
+use crate::route::View;
 use crate::scope::Scope;
 use crate::snapshot::{ServiceId, Snapshot};
 
@@ -77,21 +75,15 @@ impl EndpointsName {
     }
 }
 
-/// Every resource of a node by name.
-#[derive(Debug, Default)]
-pub(super) struct Draft {
-    pub(super) clusters: BTreeMap<String, ClusterKey>,
-    pub(super) listeners: BTreeMap<String, ListenerKey>,
-    pub(super) routes: BTreeMap<String, RouteKey>,
-    pub(super) endpoints: Vec<EndpointsName>,
-}
-
-/// What all parts of a draft are drawn from.
+/// What resources of many nodes are drawn from.
 pub(super) struct Scene<'a> {
     pub(super) snapshot: &'a Snapshot,
-    pub(super) facets: &'a Shared<Facets>,
+    pub(super) kind: Kind,
+    pub(super) namespace: &'a str,
     pub(super) extensions: &'a Shared<Extensions>,
     pub(super) scope: &'a Scope,
+    /// The node itself, where rules may look at it.
+    pub(super) client: Option<&'a Shared<Facets>>,
 }
 
 impl Scene<'_> {
@@ -105,44 +97,30 @@ impl Scene<'_> {
         self.extensions.hold::<HttpConnectionManager>() && self.extensions.hold::<Router>()
     }
 
+    /// The client's labels; none when no rule looks at them.
+    pub(super) fn labels(&self) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.client.map_or(&NONE, |client| &client.labels)
+    }
+
     /// What routes see of the proxy.
     pub(super) fn view(&self, reads_client: bool, gateways: Vec<String>) -> View {
         View {
-            kind: self.facets.kind,
-            namespace: self.facets.namespace.clone(),
+            kind: self.kind,
+            namespace: self.namespace.to_owned(),
             extensions: self.extensions.clone(),
-            client: reads_client.then(|| self.facets.clone()),
+            client: self.client.filter(|_| reads_client).cloned(),
             gateways,
         }
     }
 }
 
-impl Draft {
-    pub(super) fn new(
-        snapshot: &Snapshot,
-        facets: &Shared<Facets>,
-        extensions: &Shared<Extensions>,
-        scope: &Scope,
-        own_ports: &[OwnPort],
-    ) -> Self {
-        let scene = Scene { snapshot, facets, extensions, scope };
-        let mut draft = Self::default();
-        draft.fixed(&scene, cluster::BLACK_HOLE);
-        outbound::clusters(&mut draft, &scene);
-        match facets.kind {
-            Kind::Sidecar => {
-                draft.fixed(&scene, cluster::PASSTHROUGH);
-                draft.fixed(&scene, cluster::INBOUND_PASSTHROUGH);
-                outbound::listeners(&mut draft, &scene);
-                inbound::draw(&mut draft, &scene, own_ports);
-            }
-            Kind::Router => gateway::draw(&mut draft, &scene, own_ports),
-        }
-        draft
-    }
-
-    fn fixed(&mut self, scene: &Scene<'_>, name: &'static str) {
-        let key = FixedKey { name, extensions: scene.extensions.clone() };
-        self.clusters.insert(name.to_owned(), ClusterKey::Fixed(key));
-    }
+/// The clusters that every node of a kind has.
+pub(super) fn fixed(kind: Kind, extensions: &Shared<Extensions>) -> BTreeMap<String, ClusterKey> {
+    let names: &[&'static str] = match kind {
+        Kind::Sidecar => &[cluster::BLACK_HOLE, cluster::PASSTHROUGH, cluster::INBOUND_PASSTHROUGH],
+        Kind::Router => &[cluster::BLACK_HOLE],
+    };
+    let key = |name: &'static str| ClusterKey::Fixed(FixedKey { name, extensions: extensions.clone() });
+    names.iter().map(|name| ((*name).to_owned(), key(name))).collect()
 }

@@ -7,12 +7,13 @@ use resources::Object;
 use resources::gateway::{Server, ServerTlsMode};
 use xds::origin::Origin;
 
-use super::draft::{Draft, ListenerKey, Scene};
+use super::draft::Scene;
 use super::inbound::OwnPort;
 use super::outbound::{chain, destinations};
 use crate::host::{covers, full_name};
 use crate::listener::{GatewayKey, TcpChain};
 use crate::memo::Shared;
+use crate::node::Facets;
 use crate::protocol::Protocol;
 use crate::route::{HostKey, Names, Others, RouteKey};
 use crate::snapshot::VirtualService;
@@ -26,13 +27,21 @@ struct Place<'a> {
     origin: Origin,
 }
 
-/// Draws listeners and routes of a gateway.
-pub(super) fn draw(draft: &mut Draft, scene: &Scene<'_>, own_ports: &[OwnPort]) {
-    for ((bind, port), places) in places(scene, own_ports) {
+/// What a gateway gets of its own.
+#[derive(Default)]
+pub(super) struct Servers {
+    pub(super) listeners: Vec<GatewayKey>,
+    pub(super) routes: BTreeMap<String, RouteKey>,
+}
+
+/// Draws listeners and routes of the gateway `facets`.
+pub(super) fn draw(scene: &Scene<'_>, facets: &Shared<Facets>, own_ports: &[OwnPort]) -> Servers {
+    let mut servers = Servers::default();
+    for ((bind, port), places) in places(scene, facets, own_ports) {
         let http: Vec<&Place<'_>> = places.iter().filter(|place| place.speaks_http()).collect();
         let name = http.first().map(|_| route_name(&bind, port));
         let key = GatewayKey {
-            facets: scene.facets.clone(),
+            facets: facets.clone(),
             bind: if bind.is_empty() { "0.0.0.0".to_owned() } else { bind },
             port,
             routes: name.clone().filter(|_| scene.carries_http()),
@@ -43,11 +52,12 @@ pub(super) fn draw(draft: &mut Draft, scene: &Scene<'_>, own_ports: &[OwnPort]) 
         if key.routes.is_none() && key.chains.is_empty() {
             continue;
         }
-        draft.listeners.insert(key.name(), ListenerKey::Gateway(key));
+        servers.listeners.push(key);
         if let Some(name) = name {
-            draft.routes.insert(name.clone(), routes(scene, name, &http));
+            servers.routes.insert(name.clone(), routes(scene, name, &http));
         }
     }
+    servers
 }
 
 fn route_name(bind: &str, port: u16) -> String {
@@ -56,11 +66,15 @@ fn route_name(bind: &str, port: u16) -> String {
 
 /// All servers by where the gateway listens for them: the service's port leads
 /// to a port of the pod.
-fn places<'a>(scene: &'a Scene<'_>, own_ports: &[OwnPort]) -> BTreeMap<(String, u16), Vec<Place<'a>>> {
+fn places<'a>(
+    scene: &'a Scene<'_>,
+    facets: &Facets,
+    own_ports: &[OwnPort],
+) -> BTreeMap<(String, u16), Vec<Place<'a>>> {
     let mut places: BTreeMap<(String, u16), Vec<Place<'a>>> = BTreeMap::new();
     for object in scene.snapshot.gateways.iter() {
         let Some(spec) = object.as_gateway() else { continue };
-        let selected = spec.selector.iter().all(|(key, value)| scene.facets.labels.get(key) == Some(value));
+        let selected = spec.selector.iter().all(|(key, value)| facets.labels.get(key) == Some(value));
         if !selected {
             continue;
         }
@@ -132,7 +146,7 @@ impl Place<'_> {
 fn rules_of<'a>(scene: &'a Scene<'_>, place: &Place<'_>) -> Vec<&'a Shared<VirtualService>> {
     let name = place.name();
     let all = &scene.snapshot.virtual_services;
-    all.for_gateway(&name).filter(|rules| rules.is_visible_in(&scene.facets.namespace)).collect()
+    all.for_gateway(&name).filter(|rules| rules.is_visible_in(scene.namespace)).collect()
 }
 
 fn routes(scene: &Scene<'_>, name: String, places: &[&Place<'_>]) -> RouteKey {

@@ -3,14 +3,15 @@
 
 use std::collections::BTreeSet;
 
+use resources::Object;
 use resources::sidecar::IngressListener;
 use xds::origin::Origin;
 
-use super::draft::{ClusterKey, Draft, ListenerKey, Scene};
-use crate::cluster::{self, InboundKey, inbound_name};
+use crate::cluster::{self, InboundKey};
+use crate::extensions::Extensions;
 use crate::listener::{InboundPort, VirtualInboundKey};
 use crate::memo::Shared;
-use crate::node::Node;
+use crate::node::{Facets, Node};
 use crate::protocol::Protocol;
 use crate::service::{Service, TargetPort};
 use crate::snapshot::Snapshot;
@@ -28,8 +29,11 @@ pub(super) struct OwnPort {
 /// The ports to which services lead, the oldest service first.
 pub(super) fn own_ports(snapshot: &Snapshot, node: &Node) -> Vec<OwnPort> {
     let facets = &node.facets;
-    let mut serving: Vec<&Shared<Service>> =
-        snapshot.services.iter().filter(|it| it.is_served_by(&facets.namespace, &facets.labels)).collect();
+    let mut serving: Vec<&Shared<Service>> = snapshot
+        .services
+        .in_namespace(&facets.namespace)
+        .filter(|it| it.is_served_by(&facets.namespace, &facets.labels))
+        .collect();
     serving.sort_by_key(|service| (service.created.is_none(), service.created, service.object.clone()));
     let mut ports = Vec::new();
     for service in serving {
@@ -48,17 +52,28 @@ pub(super) fn own_ports(snapshot: &Snapshot, node: &Node) -> Vec<OwnPort> {
     ports
 }
 
-/// Clusters and the listener for the own ports.
-pub(super) fn draw(draft: &mut Draft, scene: &Scene<'_>, own_ports: &[OwnPort]) {
-    let sidecar = scene.scope.sidecar.as_ref();
-    let ingress = sidecar.and_then(|object| object.as_sidecar()).map(|spec| spec.ingress.as_slice());
+/// What the own ports of a node are drawn from.
+pub(super) struct Own<'a> {
+    pub(super) ports: &'a [OwnPort],
+    pub(super) sidecar: Option<&'a Shared<Object>>,
+    pub(super) extensions: &'a Shared<Extensions>,
+}
+
+/// The clusters of the own ports.
+pub(super) fn clusters(own: &Own<'_>) -> Vec<InboundKey> {
+    let ingress = own.sidecar.and_then(|object| object.as_sidecar()).map(|spec| spec.ingress.as_slice());
     let mut keys = match ingress {
-        Some(listeners) if !listeners.is_empty() => named_ports(scene, listeners, own_ports),
-        _ => own_ports.iter().filter_map(|port| led_to(scene, port)).collect(),
+        Some(listeners) if !listeners.is_empty() => named_ports(own, listeners),
+        _ => own.ports.iter().filter_map(|port| led_to(own, port)).collect(),
     };
     // Of several services on one port, the oldest says what it speaks.
     let mut seen = BTreeSet::new();
     keys.retain(|key| seen.insert(key.port));
+    keys
+}
+
+/// The listener that leads to these clusters.
+pub(super) fn listener(facets: &Shared<Facets>, keys: &[InboundKey]) -> VirtualInboundKey {
     let ports = keys.iter().map(|key| InboundPort {
         port: key.port,
         protocol: key.protocol,
@@ -66,16 +81,10 @@ pub(super) fn draw(draft: &mut Draft, scene: &Scene<'_>, own_ports: &[OwnPort]) 
         service_port: key.service.as_ref().map_or(key.port, |(_, number)| *number),
         origin: key.origin.clone(),
     });
-    let listener = VirtualInboundKey { facets: scene.facets.clone(), ports: ports.collect() };
-    if scene.carries_tcp() {
-        draft.listeners.insert("virtualInbound".to_owned(), ListenerKey::VirtualInbound(listener));
-    }
-    for key in keys {
-        draft.clusters.insert(inbound_name(key.port), ClusterKey::Inbound(key));
-    }
+    VirtualInboundKey { facets: facets.clone(), ports: ports.collect() }
 }
 
-fn led_to(scene: &Scene<'_>, port: &OwnPort) -> Option<InboundKey> {
+fn led_to(own: &Own<'_>, port: &OwnPort) -> Option<InboundKey> {
     let at = port.service.ports.iter().position(|it| it.number == port.number)?;
     Some(InboundKey {
         port: port.target,
@@ -83,28 +92,29 @@ fn led_to(scene: &Scene<'_>, port: &OwnPort) -> Option<InboundKey> {
         service: Some((port.service.clone(), port.number)),
         target: None,
         origin: Origin { object: port.service.object.to_string(), path: format!("ports[{at}]") },
-        extensions: scene.extensions.clone(),
+        extensions: own.extensions.clone(),
     })
 }
 
-fn named_ports(scene: &Scene<'_>, listeners: &[IngressListener], own_ports: &[OwnPort]) -> Vec<InboundKey> {
-    let object = scene.scope.sidecar.as_ref().map(|object| object.key.to_string()).unwrap_or_default();
+fn named_ports(own: &Own<'_>, listeners: &[IngressListener]) -> Vec<InboundKey> {
+    let object = own.sidecar.map(|object| object.key.to_string()).unwrap_or_default();
     listeners
         .iter()
         .enumerate()
         .filter_map(|(at, listener)| {
             let port = listener.port.as_ref()?;
-            let service = own_ports
+            let service = own
+                .ports
                 .iter()
-                .find(|own| own.number == port.number || own.target == port.number)
-                .map(|own| (own.service.clone(), own.number));
+                .find(|led| led.number == port.number || led.target == port.number)
+                .map(|led| (led.service.clone(), led.number));
             Some(InboundKey {
                 port: port.number,
                 protocol: Protocol::of_field(&port.protocol, port.number),
                 service,
                 target: target(&listener.default_endpoint, port.number),
                 origin: Origin { object: object.clone(), path: format!("ingress[{at}]") },
-                extensions: scene.extensions.clone(),
+                extensions: own.extensions.clone(),
             })
         })
         .collect()

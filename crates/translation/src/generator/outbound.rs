@@ -7,11 +7,12 @@ use resources::virtual_service::{L4MatchAttributes, MESH_GATEWAY, TlsMatchAttrib
 use xds::envoy::config::cluster::v3::cluster::DiscoveryType;
 use xds::origin::Origin;
 
-use super::draft::{ClusterKey, Draft, EndpointsName, ListenerKey, Scene};
+use super::draft::{ClusterKey, EndpointsName, Scene, fixed};
 use crate::address::is_range;
 use crate::cluster::{self, discovery, outbound_name};
-use crate::listener::{self, TcpChain, VirtualOutboundKey};
+use crate::listener::{OutboundShape, TcpChain};
 use crate::memo::Shared;
+use crate::node::Kind;
 use crate::protocol::Protocol;
 use crate::route::{Destination, Destinations, HostKey, Names, Others, RouteKey, weighted};
 use crate::scope::{Egress, Scope};
@@ -29,51 +30,69 @@ pub(super) fn inline_endpoints(snapshot: &Snapshot, scope: &Scope) -> Vec<Shared
     inline.map(|service| snapshot.endpoints_of(service)).collect()
 }
 
-/// A cluster for each port and subset.
-pub(super) fn clusters(draft: &mut Draft, scene: &Scene<'_>) {
-    let kind = scene.facets.kind;
+/// What nodes that see the same services have in common.
+#[derive(Default)]
+pub(super) struct Outbound {
+    pub(super) clusters: BTreeMap<String, ClusterKey>,
+    pub(super) endpoints: Vec<EndpointsName>,
+    pub(super) listeners: Vec<OutboundShape>,
+    pub(super) routes: BTreeMap<String, RouteKey>,
+}
+
+/// Draws clusters, and for sidecars listeners and routes.
+pub(super) fn draw(scene: &Scene<'_>) -> Outbound {
+    let mut outbound = Outbound { clusters: fixed(scene.kind, scene.extensions), ..Outbound::default() };
     for service in scene.scope.services.values() {
-        let rule = rule_of(scene, service);
-        let discovery = discovery(service, kind);
-        let inline = matches!(discovery, DiscoveryType::StrictDns | DiscoveryType::LogicalDns);
-        let none = (String::new(), Vec::new());
-        let subsets = rule.iter().flat_map(|rule| &rule.subsets).map(|(subset, _)| {
-            (subset.name.clone(), subset.labels.clone().into_iter().collect::<Vec<(String, String)>>())
-        });
-        for (subset, labels) in std::iter::once(none).chain(subsets) {
-            for port in &service.ports {
-                let name = outbound_name(port.number, &subset, &service.host);
-                let key = cluster::OutboundKey {
-                    service: service.clone(),
+        clusters(&mut outbound, scene, service);
+    }
+    if scene.kind == Kind::Sidecar {
+        listeners(&mut outbound, scene);
+    }
+    outbound
+}
+
+/// A cluster for each port and subset.
+fn clusters(outbound: &mut Outbound, scene: &Scene<'_>, service: &Shared<Service>) {
+    let rule = rule_of(scene, service);
+    let discovery = discovery(service, scene.kind);
+    let inline = matches!(discovery, DiscoveryType::StrictDns | DiscoveryType::LogicalDns);
+    let none = (String::new(), Vec::new());
+    let subsets = rule.iter().flat_map(|rule| &rule.subsets).map(|(subset, _)| {
+        (subset.name.clone(), subset.labels.clone().into_iter().collect::<Vec<(String, String)>>())
+    });
+    for (subset, labels) in std::iter::once(none).chain(subsets) {
+        for port in &service.ports {
+            let name = outbound_name(port.number, &subset, &service.host);
+            let key = cluster::OutboundKey {
+                service: service.clone(),
+                port: port.number,
+                subset: subset.clone(),
+                rule: rule.clone(),
+                endpoints: inline.then(|| scene.snapshot.endpoints_of(service)),
+                kind: scene.kind,
+                extensions: scene.extensions.clone(),
+            };
+            if discovery == DiscoveryType::Eds {
+                outbound.endpoints.push(EndpointsName {
+                    name: name.clone(),
+                    service: ServiceId::of(service),
                     port: port.number,
-                    subset: subset.clone(),
-                    rule: rule.clone(),
-                    endpoints: inline.then(|| scene.snapshot.endpoints_of(service)),
-                    kind,
-                    extensions: scene.extensions.clone(),
-                };
-                if discovery == DiscoveryType::Eds {
-                    draft.endpoints.push(EndpointsName {
-                        name: name.clone(),
-                        service: ServiceId::of(service),
-                        port: port.number,
-                        labels: labels.clone(),
-                    });
-                }
-                draft.clusters.insert(name, ClusterKey::Outbound(key));
+                    labels: labels.clone(),
+                });
             }
+            outbound.clusters.insert(name, ClusterKey::Outbound(key));
         }
     }
 }
 
 /// The DestinationRule that holds for the node's connections to a service.
 fn rule_of(scene: &Scene<'_>, service: &Service) -> Option<Shared<Rule>> {
-    let client = Client { namespace: &scene.facets.namespace, labels: &scene.facets.labels };
+    let client = Client { namespace: scene.namespace, labels: scene.labels() };
     scene.snapshot.rules.find(&client, &service.host, &service.namespace).cloned()
 }
 
 /// Listeners of a sidecar, and the routes that they name.
-pub(super) fn listeners(draft: &mut Draft, scene: &Scene<'_>) {
+fn listeners(outbound: &mut Outbound, scene: &Scene<'_>) {
     let mut plan = Listeners::default();
     for egress in &scene.scope.egress {
         match &egress.port {
@@ -81,26 +100,20 @@ pub(super) fn listeners(draft: &mut Draft, scene: &Scene<'_>) {
             None => plan.everything(scene, egress),
         }
     }
-    if scene.carries_tcp() {
-        let key = VirtualOutboundKey { facets: scene.facets.clone(), unknown: scene.scope.unknown.clone() };
-        draft.listeners.insert("virtualOutbound".to_owned(), ListenerKey::VirtualOutbound(key));
-    }
-    for (name, key) in plan.listeners {
-        let carried = scene.carries_tcp() && (!key.chains.is_empty() || key.unknown.is_some())
-            || scene.carries_http() && key.routes.is_some();
-        if carried {
-            draft.listeners.insert(name, ListenerKey::Outbound(key));
-        }
-    }
+    let carried = |shape: &OutboundShape| {
+        scene.carries_tcp() && (!shape.chains.is_empty() || shape.unknown.is_some())
+            || scene.carries_http() && shape.routes.is_some()
+    };
+    outbound.listeners = plan.listeners.into_values().filter(carried).collect();
     if scene.carries_http() {
-        draft.routes.extend(plan.routes.into_iter().map(|key| (key.name.clone(), key)));
+        outbound.routes.extend(plan.routes.into_iter().map(|key| (key.name.clone(), key)));
     }
 }
 
 /// Listeners as they come together from all services.
 #[derive(Default)]
 struct Listeners {
-    listeners: BTreeMap<String, listener::OutboundKey>,
+    listeners: BTreeMap<String, OutboundShape>,
     routes: Vec<RouteKey>,
     /// Ports that an egress listener of a Sidecar object names.
     named: BTreeSet<u16>,
@@ -115,7 +128,7 @@ impl Listeners {
         let sidecar = scene.scope.sidecar.as_ref().map(|object| object.key.to_string());
         let origin = Origin { object: sidecar.unwrap_or_default(), path: "egress".to_owned() };
         let protocol = Protocol::of_field(&port.protocol, port.number);
-        let mut key = self.blank(scene, vec![bind.to_owned()], port.number, origin);
+        let mut key = blank(vec![bind.to_owned()], port.number, origin);
         key.binds = !egress.bind.is_empty();
         if protocol.may_be_http() {
             key.routes = Some(port.number.to_string());
@@ -161,7 +174,7 @@ impl Listeners {
         let addresses = listening_addresses(scene, service, port);
         let shares = port.protocol.is_http() || port.protocol == Protocol::Detected && addresses.is_empty();
         if shares {
-            let key = self.entry(scene, vec![WILDCARD.to_owned()], port.number, &origin);
+            let key = self.entry(vec![WILDCARD.to_owned()], port.number, &origin);
             key.routes.get_or_insert_with(|| port.number.to_string());
             key.unknown.get_or_insert_with(|| scene.scope.unknown.clone());
         }
@@ -179,7 +192,7 @@ impl Listeners {
             () => vec![single],
         };
         for place in places {
-            let key = self.entry(scene, place, port.number, &origin);
+            let key = self.entry(place, port.number, &origin);
             key.chains.extend(chains.iter().cloned());
             distinct(&mut key.chains);
             if port.protocol == Protocol::Detected && !wildcard && key.routes.is_none() {
@@ -191,35 +204,15 @@ impl Listeners {
         shares
     }
 
-    fn entry(
-        &mut self,
-        scene: &Scene<'_>,
-        addresses: Vec<String>,
-        port: u16,
-        origin: &Origin,
-    ) -> &mut listener::OutboundKey {
-        let key = self.blank(scene, addresses, port, origin.clone());
+    fn entry(&mut self, addresses: Vec<String>, port: u16, origin: &Origin) -> &mut OutboundShape {
+        let key = blank(addresses, port, origin.clone());
         self.listeners.entry(key.name()).or_insert(key)
     }
+}
 
-    fn blank(
-        &self,
-        scene: &Scene<'_>,
-        addresses: Vec<String>,
-        port: u16,
-        origin: Origin,
-    ) -> listener::OutboundKey {
-        listener::OutboundKey {
-            facets: scene.facets.clone(),
-            addresses,
-            port,
-            routes: None,
-            chains: Vec::new(),
-            unknown: None,
-            binds: false,
-            origin,
-        }
-    }
+/// A listener that takes nothing yet.
+fn blank(addresses: Vec<String>, port: u16, origin: Origin) -> OutboundShape {
+    OutboundShape { addresses, port, routes: None, chains: Vec::new(), unknown: None, binds: false, origin }
 }
 
 /// The addresses that clients of an opaque or undeclared port connect to;
@@ -253,7 +246,7 @@ fn oldest_first(services: &[Shared<Service>]) -> Vec<&Shared<Service>> {
 
 /// The rules that hold for a host.
 fn rules_of(scene: &Scene<'_>, egress: &Egress, host: &str) -> Option<Shared<VirtualService>> {
-    let rules = scene.snapshot.virtual_services.for_host(host, &scene.facets.namespace)?;
+    let rules = scene.snapshot.virtual_services.for_host(host, scene.namespace)?;
     egress.imports(rules).then(|| rules.clone())
 }
 
@@ -375,8 +368,8 @@ impl Place<'_> {
     fn is_here(&self, scene: &Scene<'_>, rules: &VirtualService, namespace: &str) -> bool {
         let gateway = self.gateways.is_empty()
             || self.gateways.iter().any(|name| rules.full_gateway(name) == MESH_GATEWAY);
-        let labels = self.labels.iter().all(|(key, value)| scene.facets.labels.get(key) == Some(value));
-        gateway && labels && (namespace.is_empty() || namespace == scene.facets.namespace)
+        let labels = self.labels.iter().all(|(key, value)| scene.labels().get(key) == Some(value));
+        gateway && labels && (namespace.is_empty() || namespace == scene.namespace)
     }
 }
 
@@ -388,8 +381,7 @@ pub(super) fn destinations<'a>(
     let hosts: BTreeSet<&String> = rules.into_iter().flat_map(|rules| &rules.destinations).collect();
     let list = hosts.into_iter().map(|host| {
         let service = scene.scope.services.get(host);
-        let service =
-            service.or_else(|| scene.snapshot.services.find(host, &scene.facets.namespace)).cloned();
+        let service = service.or_else(|| scene.snapshot.services.find(host, scene.namespace)).cloned();
         let rule = service.as_ref().and_then(|service| rule_of(scene, service));
         Destination { host: host.clone(), rule: rule.filter(|rule| rule.hashes()), service }
     });

@@ -57,6 +57,12 @@ impl VirtualOutboundKey {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct OutboundKey {
     pub(crate) facets: Shared<Facets>,
+    pub(crate) shape: Shared<OutboundShape>,
+}
+
+/// The part of a listener that is the same for many nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct OutboundShape {
     /// Addresses; the first gives the name.
     pub(crate) addresses: Vec<String>,
     pub(crate) port: u16,
@@ -71,34 +77,36 @@ pub(crate) struct OutboundKey {
     pub(crate) origin: Origin,
 }
 
-impl OutboundKey {
+impl OutboundShape {
     pub(crate) fn name(&self) -> String {
         format!("{}_{}", self.addresses.first().map_or("0.0.0.0", String::as_str), self.port)
     }
+}
 
+impl OutboundKey {
     pub(crate) fn build(&self) -> Resource {
-        let extensions = &self.facets.extensions;
+        let (extensions, shape) = (&self.facets.extensions, &*self.shape);
         let mut listener = Listener {
-            name: self.name(),
+            name: shape.name(),
             traffic_direction: TrafficDirection::Outbound.into(),
-            bind_to_port: (!self.binds).then_some(false),
+            bind_to_port: (!shape.binds).then_some(false),
             access_log: for_listener(extensions),
-            metadata: origin_metadata(&self.origin),
+            metadata: origin_metadata(&shape.origin),
             ..Listener::default()
         };
-        let mut addresses = self.addresses.iter().map(|address| socket(address, self.port));
+        let mut addresses = shape.addresses.iter().map(|address| socket(address, shape.port));
         listener.address = addresses.next();
         listener.additional_addresses = addresses
             .map(|address| AdditionalAddress { address: Some(address), ..AdditionalAddress::default() })
             .collect();
-        let http = self.routes.as_ref().and_then(|routes| self.http_chain(routes));
+        let http = shape.routes.as_ref().and_then(|routes| self.http_chain(routes));
         let looks = http.is_some();
         listener.filter_chains.extend(http);
-        for chain in &self.chains {
+        for chain in &shape.chains {
             let built = chain.build(&self.facets, Reporter::Source);
             // What matches everything else stands apart, so that the order does not matter.
             if chain.is_narrowed()
-                || !looks && listener.default_filter_chain.is_none() && self.chains.len() == 1
+                || !looks && listener.default_filter_chain.is_none() && shape.chains.len() == 1
             {
                 listener.filter_chains.extend(built);
             } else if listener.default_filter_chain.is_none() {
@@ -106,21 +114,22 @@ impl OutboundKey {
             }
         }
         if listener.default_filter_chain.is_none()
-            && let Some(unknown) = &self.unknown
+            && let Some(unknown) = &shape.unknown
         {
             listener.default_filter_chain = unknown_chain(&self.facets, unknown, "PassthroughFilterChain");
         }
-        if looks || self.chains.iter().any(|chain| !chain.server_names.is_empty()) {
+        if looks || shape.chains.iter().any(|chain| !chain.server_names.is_empty()) {
             listener.listener_filters.extend(tls_inspector(extensions, None));
             listener.listener_filters.extend(http_inspector(extensions, None).filter(|_| looks));
             listener.listener_filters_timeout = Some(prost_types::Duration::default());
             listener.continue_on_listener_filters_timeout = true;
         }
-        resource(&listener, self.routes.iter().filter(|_| looks))
+        resource(&listener, shape.routes.iter().filter(|_| looks))
     }
 
     fn http_chain(&self, routes: &str) -> Option<FilterChain> {
-        let prefix = format!("outbound_{};", self.name());
+        let shape = &self.shape;
+        let prefix = format!("outbound_{};", shape.name());
         let filter = http::filter(&self.facets, Side::Outbound, &prefix, Routes::Named(routes.to_owned()))?;
         Some(FilterChain {
             filter_chain_match: Some(FilterChainMatch {
@@ -129,7 +138,7 @@ impl OutboundKey {
                 ..FilterChainMatch::default()
             }),
             filters: vec![filter],
-            metadata: origin_metadata(&self.origin),
+            metadata: origin_metadata(&shape.origin),
             ..FilterChain::default()
         })
     }

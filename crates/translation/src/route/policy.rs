@@ -113,7 +113,6 @@ fn fault(injection: &HttpFaultInjection) -> Option<HttpFault> {
         Some(FaultDelay {
             percentage: Some(fraction(delay.share())),
             fault_delay_secifier: Some(FaultDelaySecifier::FixedDelay(duration(delay.fixed_delay?))),
-            ..FaultDelay::default()
         })
     });
     let abort = injection.abort.as_ref().and_then(|abort| {

@@ -32,6 +32,7 @@ pub(crate) struct Rule {
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     by_namespace: BTreeMap<String, BTreeMap<String, Vec<Shared<Rule>>>>,
+    reads_client: bool,
 }
 
 /// A client that looks for a rule.
@@ -68,6 +69,11 @@ impl Rule {
 }
 
 impl Rules {
+    /// Whether a rule looks at the labels of the client.
+    pub(crate) fn reads_client(&self) -> bool {
+        self.reads_client
+    }
+
     /// The rule for a client and a host whose service is in
     /// `service_namespace`: from the client's namespace, else the service's,
     /// else the root; of the most specific host.
@@ -111,7 +117,9 @@ impl Rules {
         for ((namespace, host), mut same_host) in groups {
             // A rule for some clients comes before one for all.
             same_host.sort_by_key(|group| selector(group[0]).is_empty());
-            let rules = same_host.iter().map(|group| self.keep(namespace, &host, group)).collect();
+            let rules: Vec<Shared<Rule>> =
+                same_host.iter().map(|group| self.keep(namespace, &host, group)).collect();
+            next.reads_client |= rules.iter().any(|rule| !rule.selector.is_empty());
             next.by_namespace.entry(namespace.to_owned()).or_default().insert(host, rules);
         }
         next

@@ -78,6 +78,11 @@ impl VirtualService {
 }
 
 impl VirtualServices {
+    /// Whether a rule looks at the labels of the client.
+    pub(crate) fn reads_client(&self) -> bool {
+        self.list.iter().any(|rules| rules.reads_client)
+    }
+
     /// Those that hold for gateways, the oldest first.
     pub(crate) fn for_gateway<'a>(
         &'a self,

@@ -90,7 +90,7 @@ fn process(status: &Value, app: &str, container: &str) -> Result<u32> {
     pods.filter(|pod| pod["name"].as_str().is_some_and(|name| name.starts_with(app)))
         .flat_map(|pod| pod["containers"].as_array().into_iter().flatten())
         .find(|entry| entry["name"] == container)
-        .and_then(|entry| entry["hostPid"].as_u64())
+        .and_then(|entry| entry["pid"].as_u64())
         .and_then(|pid| u32::try_from(pid).ok())
         .with_context(|| format!("`status` tells no process of {app}/{container}: {status}"))
 }

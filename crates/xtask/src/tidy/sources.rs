@@ -32,14 +32,15 @@ pub(super) fn check(metadata: &Metadata) -> Result<Vec<String>> {
         for file in rust_files(&folder)? {
             let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
             let shown = file.strip_prefix(workspace()).unwrap_or(&file).display().to_string();
-            if !text.starts_with("//!") && !text.starts_with("#!") {
+            let is_test = is_test(&file, &folder);
+            if !is_test && !text.starts_with("//!") && !text.starts_with("#!") {
                 problems.push(format!("{shown}:1: a file starts with its `//!` comment"));
             }
             let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             if EMPTY_NAMES.contains(&stem) {
                 problems.push(format!("{shown}: `{stem}` names no subject"));
             }
-            if pure.contains(&package.name) && !is_test(&file, &folder) {
+            if pure.contains(&package.name) && !is_test {
                 problems.extend(impurities(&shown, &text));
             }
         }
@@ -62,6 +63,17 @@ fn is_test(file: &Path, folder: &Path) -> bool {
     let below = file.strip_prefix(folder).unwrap_or(file);
     below.components().any(|part| part.as_os_str().to_str().is_some_and(|name| name.starts_with("test")))
         || below == Path::new("build.rs")
+        || is_declared_as_test(file)
+}
+
+/// Whether the module's parent has it under `#[cfg(test)]`.
+fn is_declared_as_test(file: &Path) -> bool {
+    let (Some(folder), Some(stem)) = (file.parent(), file.file_stem().and_then(|stem| stem.to_str())) else {
+        return false;
+    };
+    let declaration = format!("#[cfg(test)]\nmod {stem};");
+    let parents = [folder.join("lib.rs"), folder.join("mod.rs"), folder.with_extension("rs")];
+    parents.iter().any(|parent| std::fs::read_to_string(parent).is_ok_and(|text| text.contains(&declaration)))
 }
 
 fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -1,0 +1,11 @@
+//! The data path as a whole, in this process: a proxy on a static
+//! configuration or a scripted control plane, in front of small backends.
+
+mod ads;
+mod backend;
+mod client;
+mod forwarding;
+mod reporting;
+mod setup;
+mod strictness;
+mod tcp;

@@ -1,0 +1,155 @@
+//! What is written down: metrics, access logs, the admin endpoint, and who
+//! the peers are.
+
+use serde_json::json;
+
+use super::backend::{Backend, Then, ok};
+use super::client::{Client, Response};
+use super::setup::{Proxy, cluster, listener, manager, nobody, proxy};
+
+const LINE: &str = "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% \
+%RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% \"%REQ(:AUTHORITY)%\" %UPSTREAM_CLUSTER_RAW% %ROUTE_NAME% \
+%METADATA(ROUTE:lateen:object)%\n";
+
+fn reporting(clusters: serde_json::Value, log: &std::path::Path) -> Proxy {
+    let routes = json!([
+        {"match": {"prefix": "/dead"}, "name": "dead", "route": {"cluster": "dead"}},
+        {"match": {"prefix": "/"}, "name": "root", "route": {"cluster": "up"},
+         "metadata": {"filter_metadata": {"lateen": {"object": "VirtualService/default/a"}}}}]);
+    let mut http = manager(routes);
+    let peers = json!({"name": "peers", "typed_config": {"@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
+        "type_url": "type.googleapis.com/io.istio.http.peer_metadata.Config",
+        "value": {"upstream_discovery": [{"istio_headers": {}}],
+            "upstream_propagation": [{"istio_headers": {"skip_external_clusters": true}}]}}});
+    let stats =
+        json!({"name": "istio.stats", "typed_config": {"@type": "type.googleapis.com/stats.PluginConfig"}});
+    let filters = http["http_filters"].as_array_mut().expect("a list");
+    filters.insert(0, peers);
+    filters.insert(1, stats);
+    http["access_log"] = json!([{"name": "file", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": log,
+        "log_format": {"text_format_source": {"inline_string": LINE}}}}]);
+    proxy(json!([listener(http)]), clusters)
+}
+
+fn admin(proxy: &Proxy, method: &str, path: &str) -> Response {
+    let mut client = Client::connect(proxy.handle().admin().expect("it has one"));
+    client.send(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).response()
+}
+
+/// A server that says it is `reviews-v2`.
+fn reviews() -> Backend {
+    let node = proxy::identity::Identity::new(
+        xds::json::decode(&json!({"metadata": {"WORKLOAD_NAME": "reviews-v2", "NAMESPACE": "shop",
+            "LABELS": {"app": "reviews", "version": "v2"}}}))
+        .expect("a test's own node"),
+    );
+    Backend::start(move |head, _| {
+        assert!(head.contains("x-envoy-peer-metadata: "), "{head}");
+        let response = String::from_utf8(ok(b"12345")).expect("text");
+        let told = format!(
+            "x-envoy-peer-metadata-id: reviews\r\nx-envoy-peer-metadata: {}\r\n\r\n",
+            node.peer_metadata
+        );
+        Then::Answer(response.replacen("\r\n\r\n", &format!("\r\n{told}"), 1).into_bytes())
+    })
+}
+
+#[test]
+fn metrics_and_lines_tell_what_happened() {
+    let backend = reviews();
+    let mut up = cluster("up", &[backend.address]);
+    up["metadata"] = json!({"filter_metadata": {"istio": {"services": [
+        {"host": "reviews.shop.svc.cluster.local", "name": "reviews", "namespace": "shop"}]}}});
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access.log");
+    let mut proxy = reporting(json!([up, cluster("dead", &[nobody()])]), &log);
+    let mut client = proxy.client();
+    for _ in 0..3 {
+        let response = client.get("/x", "");
+        assert_eq!((response.status, response.header("x-envoy-peer-metadata")), (200, None));
+    }
+    assert_eq!(client.get("/dead", "").status, 503);
+    client.send("bad\r\n\r\n");
+    assert_eq!(client.response().status, 400);
+
+    let metrics = admin(&proxy, "GET", "/stats/prometheus").body;
+    let line = |wanted: &[&str]| {
+        let lines = metrics.lines().filter(|line| line.starts_with("istio_requests_total{"));
+        let found = lines.filter(|line| wanted.iter().all(|label| line.contains(label))).collect::<Vec<_>>();
+        assert_eq!(found.len(), 1, "{wanted:?} in {metrics}");
+        found[0].rsplit(' ').next().expect("a value").to_owned()
+    };
+    let good = [
+        "reporter=\"source\"",
+        "source_workload=\"a-v1\"",
+        "source_canonical_revision=\"v1\"",
+        "destination_workload=\"reviews-v2\"",
+        "destination_version=\"v2\"",
+        "destination_service=\"reviews.shop.svc.cluster.local\"",
+        "destination_service_name=\"reviews\"",
+        "destination_service_namespace=\"shop\"",
+        "request_protocol=\"http\"",
+        "response_code=\"200\"",
+        "response_flags=\"-\"",
+        "connection_security_policy=\"unknown\"",
+        "source_principal=\"unknown\"",
+    ];
+    assert_eq!(line(&good), "3");
+    assert_eq!(
+        line(&["response_code=\"503\"", "response_flags=\"UF\"", "destination_service_name=\"h.test\""]),
+        "1"
+    );
+    assert!(metrics.contains("istio_request_duration_milliseconds_bucket{"));
+    assert!(metrics.contains("envoy_cluster_upstream_rq_total{cluster_name=\"up\"} 3"));
+    assert!(metrics.contains(
+        "envoy_http_downstream_rq_xx{envoy_response_code_class=\"2\",http_conn_manager_prefix=\"h\"} 3"
+    ));
+
+    proxy.handle.take().expect("it runs").stop();
+    let lines = std::fs::read_to_string(&log).expect("it was written");
+    let expected = "GET /x 200 - via_upstream 0 5 \"h.test\" up root VirtualService/default/a\n";
+    assert_eq!(lines.matches(expected).count(), 3, "{lines}");
+    assert!(lines.contains("GET /dead 503 UF upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused} 0 98 \"h.test\" dead dead -\n"), "{lines}");
+    assert!(lines.contains("- - 400 DPE http1.codec_error 0 11 \"-\" - - -\n"), "{lines}");
+}
+
+#[test]
+fn the_admin_endpoint_answers_as_envoys_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend = reviews();
+    let proxy = reporting(
+        json!([cluster("up", &[backend.address]), cluster("dead", &[nobody()])]),
+        &folder.path().join("log"),
+    );
+    while admin(&proxy, "GET", "/ready").status != 200 {
+        std::thread::yield_now();
+    }
+    assert_eq!(admin(&proxy, "GET", "/ready").body, "LIVE\n");
+    let dump: serde_json::Value =
+        serde_json::from_str(&admin(&proxy, "GET", "/config_dump").body).expect("JSON");
+    let types: Vec<_> = dump["configs"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|config| config["@type"].as_str().unwrap_or(""))
+        .collect();
+    assert!(types.iter().any(|name| name.ends_with("ListenersConfigDump")), "{types:?}");
+    assert_eq!(dump["configs"][1]["static_clusters"][0]["cluster"]["name"], "up");
+    let clusters = admin(&proxy, "GET", "/clusters").body;
+    assert!(clusters.contains(&format!("up::{}::health_flags::healthy\n", backend.address)), "{clusters}");
+    assert!(admin(&proxy, "GET", "/listeners").body.starts_with("l::127.0.0.1:"));
+    assert!(admin(&proxy, "GET", "/stats?filter=^server.state$").body == "server.state: 0\n");
+    let info: serde_json::Value =
+        serde_json::from_str(&admin(&proxy, "GET", "/server_info").body).expect("JSON");
+    assert_eq!(info["state"], "LIVE");
+    assert_eq!(admin(&proxy, "GET", "/quitquitquit").status, 405);
+    assert_eq!(admin(&proxy, "GET", "/nothing").status, 404);
+    assert_eq!(admin(&proxy, "POST", "/drain_listeners?graceful").body, "OK\n");
+    assert_eq!(admin(&proxy, "GET", "/ready").status, 503);
+    let mut foreign = Client::connect(proxy.handle().admin().expect("it has one"));
+    assert_eq!(
+        foreign.send("POST /quitquitquit HTTP/1.1\r\nHost: evil.example\r\n\r\n").response().status,
+        403
+    );
+}
