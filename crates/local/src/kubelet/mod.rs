@@ -33,9 +33,9 @@ use crate::pod::plan::Grace;
 use crate::services::{Addresses, Addressing};
 use crate::supervisor::Admit;
 use addresses::Places;
+use entry::PodEntry;
 use images::Images;
 use pod_task::{Command, Execution, News};
-use entry::PodEntry;
 use publish::ServiceCache;
 pub(crate) use summary::PodSummary;
 

@@ -11,9 +11,9 @@ use tokio::task::spawn_local;
 
 use super::context::{Context, Reason};
 use super::deployments::{Existing, Steps, Wanted, next};
+use super::entry::{Owner, PodEntry};
 use super::pod_task::{self, Task};
 use super::resolve::{Resolved, Surroundings, Unresolved, resolve};
-use super::entry::{Owner, PodEntry};
 use super::status::complete;
 use super::{Event, Kubelet, names, volumes};
 use crate::place;
@@ -170,21 +170,18 @@ impl Kubelet {
         let mut pod = (self.setup.admit)(pod, &self.objects)?;
         complete(&mut pod, &names::uid(random(), random()), created);
         let parsed = resources::parse_json("pod", &pod, "default");
-        let object = parsed.objects.into_iter().next().ok_or_else(|| {
-            parsed.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })?;
+        let object =
+            parsed.objects.into_iter().next().ok_or_else(|| {
+                parsed.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            })?;
         let place = self.places.take().ok_or_else(|| "no address is free".to_owned())?;
         Ok(PodEntry::new(object, place, created))
     }
 
     /// Starts every pod that waits and has what it needs.
     fn start_waiting(&mut self) {
-        let waiting: Vec<String> = self
-            .pods
-            .values()
-            .filter(|entry| entry.is_waiting())
-            .map(|entry| entry.uid.clone())
-            .collect();
+        let waiting: Vec<String> =
+            self.pods.values().filter(|entry| entry.is_waiting()).map(|entry| entry.uid.clone()).collect();
         for uid in waiting {
             let resolved = self.resolve(&uid);
             let Some(entry) = self.pods.get_mut(&uid) else { continue };

@@ -56,10 +56,6 @@ pub(crate) struct Unresolved {
     pub(crate) reason: Reason,
 }
 
-/// The files that every container sees at their usual places.
-const FILES: [(&str, &str); 3] =
-    [("resolv.conf", "/etc/resolv.conf"), ("hosts", "/etc/hosts"), ("nsswitch.conf", "/etc/nsswitch.conf")];
-
 /// Settles everything about a pod.
 pub(crate) fn resolve(surroundings: &Surroundings<'_>) -> Result<Resolved, Unresolved> {
     let context = &surroundings.context;

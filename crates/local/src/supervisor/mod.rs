@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use resources::Object;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
@@ -130,7 +129,12 @@ async fn run(
     };
     // The first rules show whether this machine takes any; their failure must reach the person who waits.
     rules_task::apply(backend, &outputs.rules.borrow()).await?;
-    tokio::task::spawn_local(rules_task::follow(backend, outputs.rules.subscribe()));
+    let applied = watch::Sender::new(Arc::clone(&outputs.rules.borrow()));
+    let settled = watch::Sender::default();
+    let pods = settled.subscribe();
+    let (rules, news) = (outputs.rules.subscribe(), outputs.pods.subscribe());
+    tokio::spawn(rules_task::settle(news, rules.clone(), applied.subscribe(), settled));
+    tokio::task::spawn_local(rules_task::follow(backend, rules, applied));
     dns::server::serve(DNS_ADDRESS, outputs.table.subscribe(), Arc::clone(&host)).await?;
     egress::serve(Arc::clone(&host)).await?;
 
@@ -148,7 +152,6 @@ async fn run(
     let targets = outputs.targets.subscribe();
     tokio::spawn(doors::serve(door, settings.gateway, Arc::clone(&host), targets, opened.clone()));
 
-    let pods = outputs.pods.subscribe();
     let (requests, incoming) = mpsc::unbounded_channel();
     let places = control::Places {
         home: settings.home.clone(),

@@ -67,14 +67,18 @@ impl Waiting {
     /// What does not come up by waiting alone.
     fn complaints(&mut self, pods: &[PodSummary]) -> Vec<String> {
         let refusals = Arc::clone(&self.refusals.borrow_and_update());
-        let refused = refusals.iter().map(|(object, reason)| format!("{object}: no pod can be made: {reason}"));
+        let refused =
+            refusals.iter().map(|(object, reason)| format!("{object}: no pod can be made: {reason}"));
         refused.chain(pods.iter().filter_map(complaint)).collect()
     }
 }
 
 fn late(pods: &[PodSummary]) -> String {
-    let late: Vec<String> =
-        pods.iter().filter(|pod| !pod.is_ready).map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
+    let late: Vec<String> = pods
+        .iter()
+        .filter(|pod| !pod.is_ready)
+        .map(|pod| format!("{}/{}", pod.namespace, pod.name))
+        .collect();
     format!("not ready yet: {}", late.join(", "))
 }
 

@@ -26,6 +26,10 @@ const SCENARIOS: &[Scenario] = &[
     ("workloads::what_cannot_run_says_why", workloads::what_cannot_run_says_why),
     ("workloads::commands_and_logs_reach_containers", workloads::commands_and_logs_reach_containers),
     ("isolation::containers_have_no_rights", isolation::containers_have_no_rights),
+    (
+        "isolation::tracing_another_pods_processes_is_refused",
+        isolation::tracing_another_pods_processes_is_refused,
+    ),
     ("ending::down_leaves_nothing", ending::down_leaves_nothing),
     (
         "ending::whichever_process_is_killed_nothing_is_left",
@@ -86,18 +90,20 @@ fn open_to_all(folder: &std::path::Path) {
 
 /// Runs the scenarios in this process, as whoever it is.
 pub fn run_as_caller(names: &[String]) -> ExitCode {
-    let mut failed = false;
-    for (name, scenario) in SCENARIOS {
-        if !names.is_empty() && !names.iter().any(|wanted| name.contains(wanted.as_str())) {
-            continue;
-        }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str()));
+    let (mut passed, mut failed) = (0, 0);
+    for (name, scenario) in SCENARIOS.iter().filter(|(name, _)| wanted(name)) {
         let began = std::time::Instant::now();
         let outcome = std::panic::catch_unwind(scenario);
         let word = if outcome.is_ok() { "ok" } else { "FAILED" };
         println!("  {name} ... {word} ({} ms)", began.elapsed().as_millis());
-        failed |= outcome.is_err();
+        match outcome {
+            Ok(()) => passed += 1,
+            Err(_) => failed += 1,
+        }
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    println!("  {passed} of {} scenarios passed, {failed} failed", SCENARIOS.len());
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A mesh of these objects, every pod ready.

@@ -8,11 +8,8 @@ use crate::network::DNS_ADDRESS;
 use crate::pod::plan::PodPlan;
 
 /// Each file's name in the pod's directory, and its place.
-pub(super) const PLACES: [(&str, &str); 3] = [
-    ("resolv.conf", "/etc/resolv.conf"),
-    ("hosts", "/etc/hosts"),
-    ("nsswitch.conf", "/etc/nsswitch.conf"),
-];
+pub(super) const PLACES: [(&str, &str); 3] =
+    [("resolv.conf", "/etc/resolv.conf"), ("hosts", "/etc/hosts"), ("nsswitch.conf", "/etc/nsswitch.conf")];
 
 /// What the files of a pod say.
 pub(super) fn contents(plan: &PodPlan, spec: &PodSpec) -> BTreeMap<&'static str, String> {

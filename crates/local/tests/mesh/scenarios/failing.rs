@@ -24,7 +24,11 @@ const NO_IPTABLES: &str = "mount --bind /dev/null $(readlink -f /usr/sbin/iptabl
 pub fn iptables_serves_where_nft_is_missing() {
     let output = without(NO_NFT, &["as-caller", "network::names"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && text.contains("ok"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && text.contains("ok"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 pub fn each_failure_names_its_remedy() {
@@ -40,7 +44,10 @@ pub fn each_failure_names_its_remedy() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let text = said(without(&format!("{NO_NFT}; {NO_IPTABLES}"), &up));
-    assert!(text.contains("neither `nft` nor `iptables-restore`") && text.contains("apt install nftables"), "{text}");
+    assert!(
+        text.contains("neither `nft` nor `iptables-restore`") && text.contains("apt install nftables"),
+        "{text}"
+    );
 
     // In a user namespace of its own, so that the setting holds there alone.
     let off = "echo 0 > /proc/sys/user/max_user_namespaces";

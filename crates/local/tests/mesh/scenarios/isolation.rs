@@ -28,18 +28,24 @@ pub fn containers_have_no_rights() {
     let home = mesh.home();
     let listed = mesh.ok("beta", &["ls", "-A", home.to_str().expect("text"), "/run/lateen/pods"]);
     assert!(!listed.contains("control.sock") && !listed.contains("resolv.conf"), "{listed}");
+}
 
-    // In user namespaces of their own, containers of one user cannot look into each other.
-    let maps = mesh.ok("beta", &["cat", "/proc/self/uid_map"]);
-    let has_own_namespace = !maps.trim_end().ends_with("4294967295");
-    let find = "for p in /proc/[0-9]*; do grep -qs 'serve' $p/cmdline && grep -qsv beta $p/cmdline && echo ${p#/proc/}; done";
-    let others = mesh.ok("beta", &["sh", "-c", &format!("{find}; true")]);
-    for pid in others.lines().filter(|_| has_own_namespace) {
-        let peeked = mesh.run(
-            "beta",
-            &["sh", "-c", &format!("grep -qs alpha /proc/{pid}/cmdline && cat /proc/{pid}/environ")],
-        );
-        assert!(!peeked.0.contains("HOSTNAME=alpha"), "{peeked:?}");
-        assert_ne!(peeked.1, 0, "{peeked:?}");
+/// The check that the kernel makes for tracing is the one for opening a process's memory.
+pub fn tracing_another_pods_processes_is_refused() {
+    let mesh = mesh(TWO);
+    let find = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2> /dev/null | grep -q 'serve [a]lpha-' && echo $p; done; true";
+    let others = mesh.ok("beta", &["sh", "-c", find]);
+    assert_eq!(others.lines().count(), 2, "both processes of alpha are seen: {others}");
+    for process in others.lines() {
+        for part in ["mem", "environ", "maps", "cwd/.", "root/.", "fd/0"] {
+            let peeked = mesh.run("beta", &["sh", "-c", &format!(": < {process}/{part}")]);
+            assert_ne!(peeked.1, 0, "{process}/{part}: {peeked:?}");
+            assert!(peeked.0.contains("ermission denied"), "{process}/{part}: {peeked:?}");
+        }
     }
+    // A process of its own is no secret.
+    mesh.ok(
+        "beta",
+        &["sh", "-c", "sleep 5 & : < /proc/$!/mem && cat /proc/$!/environ > /dev/null && kill $!"],
+    );
 }
