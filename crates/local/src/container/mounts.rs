@@ -43,9 +43,9 @@ pub(super) fn apply(mounts: &[Mount], hidden: &[PathBuf]) -> Result<(), Failure>
         .step("mount a place to work in")?;
     let operations = plan(mounts, &look);
     apply::run(&operations)?;
-    for directory in
-        hidden.iter().map(PathBuf::as_path).chain([Path::new(place::PODS), Path::new(place::STAGE)])
-    {
+    // What a volume covers is hidden already.
+    let hidden = hidden.iter().map(PathBuf::as_path).filter(|directory| directory.exists());
+    for directory in hidden.chain([Path::new(place::PODS), Path::new(place::STAGE)]) {
         mount("tmpfs", directory, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=755,size=4k"))
             .and_then(|()| {
                 let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;

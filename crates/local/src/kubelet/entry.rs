@@ -193,7 +193,7 @@ impl PodEntry {
     /// Seconds between SIGTERM and SIGKILL.
     pub(super) fn grace(&self) -> Grace {
         let seconds = self.object.as_pod().and_then(|pod| pod.spec.termination_grace_period_seconds);
-        Grace(seconds.unwrap_or(DEFAULT_GRACE))
+        Grace::of(seconds.unwrap_or(DEFAULT_GRACE))
     }
 
     /// The group of the pod's volumes.

@@ -114,9 +114,6 @@ pub(crate) struct Kubelet {
     ending: Option<oneshot::Sender<()>>,
 }
 
-/// Pods that end with the mesh get this long: their volumes end with them, so there is little to save.
-const GRACE_AT_THE_END: Grace = Grace(1);
-
 impl Kubelet {
     /// Serves until everything has ended.
     pub(crate) async fn run(
@@ -206,7 +203,7 @@ impl Kubelet {
                 self.ending = Some(ended);
                 self.objects = Arc::default();
                 for entry in self.pods.values_mut() {
-                    entry.end(GRACE_AT_THE_END);
+                    entry.end(Grace::AT_THE_END);
                 }
                 self.drop_ended();
             }

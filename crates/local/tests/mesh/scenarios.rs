@@ -31,6 +31,7 @@ const SCENARIOS: &[Scenario] = &[
         isolation::tracing_another_pods_processes_is_refused,
     ),
     ("ending::down_leaves_nothing", ending::down_leaves_nothing),
+    ("ending::a_stuck_process_is_ended_by_force", ending::a_stuck_process_is_ended_by_force),
     (
         "ending::whichever_process_is_killed_nothing_is_left",
         ending::whichever_process_is_killed_nothing_is_left,

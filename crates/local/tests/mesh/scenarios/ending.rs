@@ -67,13 +67,44 @@ pub fn down_leaves_nothing() {
     let mesh = mesh(TWO);
     let family = processes(&mesh);
     assert!(family.len() >= 10, "{family:?}");
+    let began = Instant::now();
     assert!(local::down(&mesh.home()).expect("an end"));
+    assert!(began.elapsed() < Duration::from_secs(1), "took {:?}", began.elapsed());
     assert_gone(&mesh, &family, Duration::from_secs(1));
     assert!(!local::down(&mesh.home()).expect("nothing to do"));
     let mounts = std::fs::read_to_string("/proc/self/mounts").expect("mounts");
     assert!(!mounts.contains("lateen"), "{mounts}");
     let links = std::fs::read_to_string("/proc/self/net/dev").expect("links");
     assert!(!links.contains("pod"), "{links}");
+}
+
+/// SIGTERM is asked, then SIGKILL is said: in its own grace when one pod ends, in a second when all do.
+pub fn a_stuck_process_is_ended_by_force() {
+    let stuck = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: stuck}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: main, image: any, command: [sh, -c, "trap '' TERM; touch /tmp/trapped; while :; do sleep 0.05; done"], readinessProbe: {exec: {command: [test, -e, /tmp/trapped]}, periodSeconds: 1}, volumeMounts: [{name: tmp, mountPath: /tmp}]}
+  volumes: [{name: tmp, emptyDir: {}}]
+"#;
+    let mesh = mesh(stuck);
+    let family = processes(&mesh);
+    let began = Instant::now();
+    mesh.put("apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n");
+    mesh.until("the pod is gone", |status| status.pods.is_empty());
+    let took = began.elapsed().as_secs_f64();
+    assert!((0.9..2.0).contains(&took), "one pod took {took} s to end");
+
+    mesh.put(&stuck.replace("PeriodSeconds: 1\n", "PeriodSeconds: 600\n"));
+    mesh.until("the pod is back", |status| status.pods.iter().any(|pod| pod.is_ready));
+    let began = Instant::now();
+    assert!(local::down(&mesh.home()).expect("an end"));
+    let took = began.elapsed().as_secs_f64();
+    assert!((0.9..2.0).contains(&took), "the mesh took {took} s to end");
+    assert_gone(&mesh, &family, Duration::from_secs(1));
 }
 
 pub fn whichever_process_is_killed_nothing_is_left() {
