@@ -58,6 +58,16 @@ impl Mesh {
 
     /// The same, run by `person`.
     pub fn up_as(person: Person, data_plane: DataPlane, arguments: &[&str]) -> Result<Self> {
+        Self::up_where(person, data_plane, arguments, None)
+    }
+
+    /// The same on a host whose names are those of `hosts`.
+    pub fn up_where(
+        person: Person,
+        data_plane: DataPlane,
+        arguments: &[&str],
+        hosts: Option<&Path>,
+    ) -> Result<Self> {
         let home = tempfile::Builder::new().prefix("lateen-test-").tempdir().context("make a home")?;
         let mut programs = None;
         if person == Person::Ordinary && is_root() {
@@ -79,7 +89,10 @@ impl Mesh {
             };
             command.args(["--proxy", "envoy", "--envoy-path"]).arg(envoy);
         }
-        run(&mut command)?;
+        match hosts {
+            Some(hosts) => run(&mut knowing(&command, hosts))?,
+            None => run(&mut command)?,
+        };
         mesh.find_gateway()?;
         Ok(mesh)
     }
@@ -173,6 +186,19 @@ pub fn binary() -> Result<PathBuf> {
     let path = std::env::var("LATEEN_BINARY")
         .context("`LATEEN_BINARY` names no binary: run `cargo xtask test binary mesh`")?;
     Ok(PathBuf::from(path))
+}
+
+/// The same command in a mount namespace with another `/etc/hosts`.
+fn knowing(command: &Command, hosts: &Path) -> Command {
+    let mut wrapped = Command::new("unshare");
+    wrapped.arg("--mount");
+    if !is_root() {
+        wrapped.arg("--map-root-user");
+    }
+    wrapped.args(["sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]).arg(hosts);
+    wrapped.arg(command.get_program()).args(command.get_args());
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    wrapped
 }
 
 fn is_root() -> bool {

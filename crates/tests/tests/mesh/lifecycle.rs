@@ -155,11 +155,12 @@ async fn down_is_quick_and_leaves_nothing() -> Result<()> {
 }
 
 /// What of a mesh can be seen from outside.
+///
+/// A namespace ends with its last process unless a mount holds it: processes
+/// and mounts tell of namespaces, and of the links, rules and mounts in them.
 struct Traces {
-    /// Process number, and its command line.
+    /// Every process in a namespace of the mesh, and its command line.
     processes: BTreeMap<u32, String>,
-    /// Network, mount, user and process namespaces that are not the tester's.
-    namespaces: BTreeSet<String>,
     /// The tester's own mounts and links before anything ended.
     surroundings: String,
     gateway: SocketAddr,
@@ -169,19 +170,15 @@ impl Traces {
     fn of(mesh: &Mesh) -> Result<Self> {
         let lock = std::fs::read_to_string(mesh.home().join("lock")).context("read the lock")?;
         let launcher: u32 = lock.trim().parse().context("the launcher's number")?;
-        let processes = family(launcher);
+        let mut processes = family(launcher);
         ensure!(processes.len() >= 20, "a mesh of {} processes: {processes:?}", processes.len());
         let own = namespaces_of("self");
-        let namespaces = processes
-            .keys()
-            .flat_map(|pid| namespaces_of(&pid.to_string()))
-            .filter(|name| !own.contains(name));
-        Ok(Self {
-            namespaces: namespaces.collect(),
-            processes,
-            surroundings: surroundings(),
-            gateway: mesh.gateway,
-        })
+        let of_family = processes.keys().flat_map(|pid| namespaces_of(&pid.to_string()));
+        let namespaces: BTreeSet<String> = of_family.filter(|name| !own.contains(name)).collect();
+        ensure!(namespaces.len() >= 20, "a mesh of {} namespaces", namespaces.len());
+        let within = |pid: &u32| namespaces_of(&pid.to_string()).intersection(&namespaces).next().is_some();
+        processes.extend(numbers_of_processes().filter(within).map(command_of));
+        Ok(Self { processes, surroundings: surroundings(), gateway: mesh.gateway })
     }
 
     fn part(&self, name: &str) -> Result<u32> {
@@ -198,9 +195,6 @@ impl Traces {
             .filter(|(pid, _)| is_alive(**pid))
             .map(|(pid, command)| format!("process {pid} {command}"))
             .collect();
-        let everywhere: BTreeSet<String> =
-            numbers_of_processes().flat_map(|pid| namespaces_of(&pid.to_string())).collect();
-        left.extend(self.namespaces.intersection(&everywhere).cloned());
         for socket in ["control.sock", "exec.sock"] {
             if mesh.home().join(socket).exists() {
                 left.push(socket.to_owned());
@@ -254,11 +248,12 @@ fn family(of: u32) -> BTreeMap<u32, String> {
         grew = !more.is_empty();
         family.extend(more);
     }
-    let command = |pid: &u32| {
-        let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        (*pid, words.replace('\0', " "))
-    };
-    family.iter().map(command).collect()
+    family.into_iter().map(command_of).collect()
+}
+
+fn command_of(pid: u32) -> (u32, String) {
+    let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    (pid, words.replace('\0', " "))
 }
 
 fn parent(pid: u32) -> Option<u32> {
