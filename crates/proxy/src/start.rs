@@ -9,7 +9,9 @@ use std::thread::JoinHandle;
 use routing::compile::{Changes, Rejection};
 use telemetry::log_writer::LogWriter;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use xds::envoy::config::core::v3::Node;
+use xds::istio::nds::NameTable;
 
 use crate::control::Control;
 use crate::identity::Identity;
@@ -44,7 +46,12 @@ pub struct ProxyOptions {
     pub upstream_tos: Option<u32>,
     /// Changes what is logged, for `/logging`.
     pub set_log_level: Option<SetLogLevel>,
+    /// Where the mesh's names go, when somebody answers questions about them.
+    pub names: Option<NameTables>,
 }
+
+/// Hears of every table of names that the control plane sends.
+pub type NameTables = watch::Sender<Arc<NameTable>>;
 
 /// Changes what is logged.
 #[derive(Clone)]
@@ -148,6 +155,7 @@ pub fn start(options: ProxyOptions) -> Result<Handle, StartError> {
         admin,
         static_resources: options.static_resources,
         set_log_level: options.set_log_level,
+        names: options.names,
     };
     threads.push(supervisor::spawn(supervisor, received).map_err(StartError::Thread)?);
     Ok(Handle { shared, ready, orders, listening, admin: bound_admin, threads })

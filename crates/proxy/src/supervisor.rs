@@ -16,7 +16,7 @@ use crate::dns::Resolver;
 use crate::extensions::introduce;
 use crate::memory;
 use crate::shared::Shared;
-use crate::start::{SetLogLevel, XdsAddress};
+use crate::start::{NameTables, SetLogLevel, XdsAddress};
 use crate::subscriber::{SharedInventory, Subscriber, is_initialized};
 
 /// What the thread is asked to do.
@@ -47,6 +47,8 @@ pub struct Supervisor {
     pub static_resources: Changes,
     /// Changes what is logged.
     pub set_log_level: Option<SetLogLevel>,
+    /// Where the mesh's names go.
+    pub names: Option<NameTables>,
 }
 
 /// Starts the thread.
@@ -73,7 +75,8 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
     let (events, mut stream) = unbounded_channel();
     let mut subscriber = supervisor.xds.take().map(|address| {
         tokio::spawn(ads::keep_open(address, supervisor.shared.upstream_tos, events.clone()));
-        Subscriber::new(introduce(supervisor.shared.identity.node.clone()), inventory.clone())
+        let node = introduce(supervisor.shared.identity.node.clone());
+        Subscriber::new(node, inventory.clone(), supervisor.names.take())
     });
     loop {
         resolver.follow(&supervisor.shared.config());

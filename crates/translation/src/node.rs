@@ -66,6 +66,8 @@ pub struct Facets {
     pub locality: Locality,
     /// What it has compiled in.
     pub extensions: Extensions,
+    /// Whether its agent answers the application's questions about names.
+    pub captures_names: bool,
 }
 
 /// A place.
@@ -108,6 +110,7 @@ impl Node {
             cluster_id: metadata.text("CLUSTER_ID").unwrap_or_else(|| CLUSTER_ID.to_owned()),
             locality: locality(node.locality.as_ref()),
             extensions: Extensions::of_node(node, istio_version.as_deref()),
+            captures_names: metadata.text("DNS_CAPTURE").as_deref() == Some("true"),
         };
         Ok(Self { id: node.id.clone(), ip: (*ip).to_owned(), name: name.to_owned(), facets })
     }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::envoy::{self, Envoy, EnvoyAdmin};
 use super::settings::Settings;
 use super::{AgentError, http_ports, node, relay};
-use crate::start::{self, Handle, ProxyOptions, XdsAddress};
+use crate::start::{self, Handle, NameTables, ProxyOptions, XdsAddress};
 
 /// A running data plane and what belongs to it.
 pub enum DataPlane {
@@ -33,20 +33,23 @@ pub enum DataPlane {
 
 impl DataPlane {
     /// Starts what the settings ask for.
-    pub async fn start(settings: &Settings) -> Result<Self, AgentError> {
+    ///
+    /// Our own sends the mesh's names to `names`.
+    pub async fn start(settings: &Settings, names: Option<NameTables>) -> Result<Self, AgentError> {
         match &settings.envoy_path {
             Some(path) => Self::start_envoy(settings, path),
-            None => Self::start_lateen(settings).await,
+            None => Self::start_lateen(settings, names).await,
         }
     }
 
-    async fn start_lateen(settings: &Settings) -> Result<Self, AgentError> {
+    async fn start_lateen(settings: &Settings, names: Option<NameTables>) -> Result<Self, AgentError> {
         let handle = start::start(ProxyOptions {
             node: node::node(settings),
             xds: Some(XdsAddress::Tcp(settings.discovery_address().to_owned())),
             admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, settings.admin_port()))),
             concurrency: settings.proxy_config.concurrency.unwrap_or(0) as usize,
             upstream_tos: settings.upstream_tos.map(u32::from),
+            names,
             ..ProxyOptions::default()
         })?;
         let handle = Arc::new(handle);

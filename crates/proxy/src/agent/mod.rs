@@ -13,6 +13,7 @@ mod envoy;
 mod http_call;
 mod http_ports;
 mod merged_metrics;
+mod names;
 mod node;
 mod relay;
 mod settings;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use settings::{Arguments, Role, Settings, SettingsError};
 
@@ -57,6 +58,14 @@ pub enum AgentError {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// The name server's port is taken.
+    #[error("listen on `{address}` for questions about names")]
+    NamesPort {
+        /// Its address.
+        address: std::net::SocketAddr,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
     /// The folder for the bootstrap and sockets could not be made.
     #[error("create `{path}`")]
     RunFolder {
@@ -75,10 +84,14 @@ pub enum AgentError {
 
 /// Runs until SIGTERM, `/quitquitquit` or the data plane's end.
 pub async fn run(settings: Settings) -> Result<(), AgentError> {
-    let mut data_plane = DataPlane::start(&settings).await?;
+    let (sender, tables) = watch::channel(Arc::default());
+    // Before anything asks for a name: the agent's own questions may be captured too.
+    let names = names::start(&settings, settings.envoy_path.is_none().then_some(tables)).await?;
+    let mut data_plane = DataPlane::start(&settings, names.is_some().then_some(sender)).await?;
     let (commands, mut received) = mpsc::channel(4);
     let probe = data_plane.probe();
-    let server = serve_status(&settings, probe.clone(), commands).await?;
+    let counters = names.as_ref().map(|names| Arc::clone(&names.counters));
+    let server = serve_status(&settings, probe.clone(), commands, counters).await?;
     let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
     let end = tokio::select! {
         ended = data_plane.ended() => End::Itself(ended),
@@ -109,6 +122,7 @@ async fn serve_status(
     settings: &Settings,
     probe: Probe,
     commands: mpsc::Sender<Command>,
+    names: Option<Arc<names::Counters>>,
 ) -> Result<tokio::task::JoinHandle<()>, AgentError> {
     let port = settings.status_port();
     let status = Status {
@@ -116,6 +130,7 @@ async fn serve_status(
         app_probes: AppProbes::new(&settings.app_probers, settings.instance_ip)?,
         app_metrics: settings.app_metrics.clone(),
         commands,
+        names,
         started: Instant::now(),
     };
     let listener =

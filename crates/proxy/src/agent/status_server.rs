@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::app_probe::AppProbes;
 use super::data_plane::Probe;
 use super::merged_metrics;
+use super::names::Counters;
 use super::settings::AppMetrics;
 
 type Reply = Response<Full<Bytes>>;
@@ -41,6 +42,8 @@ pub struct Status {
     pub app_metrics: Option<AppMetrics>,
     /// Where commands go.
     pub commands: mpsc::Sender<Command>,
+    /// What the name server counts, where there is one.
+    pub names: Option<Arc<Counters>>,
     /// When the agent started.
     pub started: Instant,
 }
@@ -101,6 +104,9 @@ impl Status {
         let (proxy, application) =
             tokio::join!(self.probe.metrics(), merged_metrics::application(self.app_metrics.as_ref()));
         let mut page = merged_metrics::agent(env!("CARGO_PKG_VERSION"), self.started.elapsed());
+        if let Some(names) = &self.names {
+            page.push_str(&names.text());
+        }
         page.push_str(&proxy);
         page.push_str(&application);
         let mut reply = text(StatusCode::OK, page);
