@@ -7,6 +7,7 @@ pub mod alarm;
 pub mod buffer;
 pub mod chain;
 pub mod control;
+pub mod dial;
 pub mod dns;
 pub mod extensions;
 pub mod flags;

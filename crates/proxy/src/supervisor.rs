@@ -72,7 +72,7 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
     supervisor.start_admin(&inventory);
     let (events, mut stream) = unbounded_channel();
     let mut subscriber = supervisor.xds.take().map(|address| {
-        tokio::spawn(ads::keep_open(address, events.clone()));
+        tokio::spawn(ads::keep_open(address, supervisor.shared.upstream_tos, events.clone()));
         Subscriber::new(introduce(supervisor.shared.identity.node.clone()), inventory.clone())
     });
     loop {
