@@ -5,6 +5,7 @@
 //! [`attempt`] sends it upstream and waits for the answer, [`respond`] brings
 //! that back, and [`record`] writes down what happened.
 
+pub mod affinity;
 pub mod attempt;
 pub mod connection;
 pub mod cors;

@@ -20,9 +20,9 @@ use crate::flags::{Flag, Flags};
 use crate::http::connection::Connection;
 use crate::identities::{PeerId, ServiceId};
 use crate::report::TcpKey;
-use crate::upstream::ClusterState;
 use crate::upstream::connect::{ConnectError, ConnectOptions, connect};
 use crate::upstream::host::{Host, Upstream};
+use crate::upstream::{ClusterState, Wish};
 use pump::Pump;
 use record::TcpRecord;
 
@@ -98,7 +98,7 @@ async fn open(session: &mut Session, connection: &Connection, chain: &TcpChain) 
         timeout: cluster.cluster.connect_timeout,
     };
     for _ in 0..chain.proxy.max_connect_attempts {
-        let Some(host) = cluster.choose(|| Some(connection.local), &[], 1) else {
+        let Some(host) = cluster.choose(|| Some(connection.local), &Wish::default()) else {
             session.flags.set(Flag::NoHealthyUpstream);
             cluster.stats.cx_none_healthy.increment();
             return None;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use routing::address::Address;
-use routing::balance::{Balancer, mix};
+use routing::balance::{Balancer, Hosts, Loads, Query};
 use routing::cluster::{Cluster, Discovery};
 use routing::endpoint::Endpoints;
 use routing::filter_chain::Transport;
@@ -46,6 +46,42 @@ pub struct ClusterState {
     /// Hosts of original destinations.
     destinations: RefCell<HashMap<SocketAddr, Rc<Host>, RandomState>>,
     generation: Cell<u64>,
+}
+
+/// Which host is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'w> {
+    /// A hash of the request.
+    pub hash: Option<u64>,
+    /// Hosts that are avoided.
+    pub tried: &'w [Rc<Host>],
+    /// How often the choice is repeated to avoid them.
+    pub repeats: u32,
+    /// Loads of the priorities in place of the usual ones.
+    pub loads: Option<&'w Loads>,
+}
+
+/// Hosts as a balancer sees them.
+struct View<'c>(&'c ClusterState);
+
+impl View<'_> {
+    fn host(&self, number: u32) -> Option<&Rc<Host>> {
+        self.0.hosts.get(usize::try_from(number).ok()?)
+    }
+}
+
+impl Hosts for View<'_> {
+    fn active(&self, number: u32) -> u32 {
+        self.host(number).map_or(0, |host| host.active.get())
+    }
+
+    fn total_active(&self) -> u32 {
+        self.0.hosts.iter().map(|host| host.active.get()).sum()
+    }
+
+    fn age(&self, number: u32) -> Duration {
+        self.host(number).map_or(Duration::MAX, |host| host.since.elapsed())
+    }
 }
 
 impl Upstreams {
@@ -127,7 +163,7 @@ impl ClusterState {
             })
             .collect::<Box<[_]>>();
         let state = ClusterState {
-            balancer: RefCell::new(Balancer::new(cluster, list, fastrand::u64(..))),
+            balancer: RefCell::new(Balancer::new(cluster, list, |_| false, fastrand::u64(..))),
             cluster: cluster.clone(),
             service,
             stats,
@@ -164,12 +200,10 @@ impl ClusterState {
     }
 
     /// The host for a request: balanced, or where the client wanted to go.
-    /// Hosts in `tried` are avoided, so often.
     pub fn choose(
         &self,
         destination: impl FnOnce() -> Option<SocketAddr>,
-        tried: &[Rc<Host>],
-        attempts: u32,
+        wish: &Wish<'_>,
     ) -> Option<Rc<Host>> {
         if let Discovery::OriginalDestination { port, .. } = &self.cluster.discovery {
             let mut address = destination()?;
@@ -178,23 +212,14 @@ impl ClusterState {
             }
             return Some(self.destination(address));
         }
-        let mut random = fastrand::u64(..);
-        let mut chosen = None;
-        for _ in 0..attempts.max(1) {
-            let number = self.balancer.borrow_mut().pick(random, |number| {
-                usize::try_from(number)
-                    .ok()
-                    .and_then(|at| self.hosts.get(at))
-                    .map_or(0, |host| host.active.get())
-            })?;
-            let host = self.hosts.get(usize::try_from(number).ok()?)?;
-            chosen = Some(host);
-            if !tried.iter().any(|known| Rc::ptr_eq(known, host)) {
-                break;
-            }
-            random = mix(random);
-        }
-        chosen.cloned()
+        let query =
+            Query { hash: wish.hash, random: fastrand::u64(..), loads: wish.loads, repeats: wish.repeats };
+        let is_tried = |number: u32| {
+            let host = usize::try_from(number).ok().and_then(|at| self.hosts.get(at));
+            host.is_some_and(|host| wish.tried.iter().any(|known| Rc::ptr_eq(known, host)))
+        };
+        let number = self.balancer.borrow_mut().pick(&query, &View(self), is_tried)?;
+        self.hosts.get(usize::try_from(number).ok()?).cloned()
     }
 
     fn destination(&self, address: SocketAddr) -> Rc<Host> {

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use routing::decision::{Outcome, on_request};
 use routing::route::Route;
 use routing::virtual_host::VirtualHost;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::alarm::Alarm;
@@ -92,6 +93,8 @@ pub struct Exchange<'c> {
     pub request_done: Option<Instant>,
     /// The status of gRPC, if it is gRPC.
     pub grpc_status: Option<u32>,
+    /// Cookies that were made for the client.
+    pub cookies: SmallVec<[String; 1]>,
 }
 
 /// What the peer said about itself.
@@ -208,6 +211,7 @@ impl<'c> Exchange<'c> {
             first_byte: None,
             request_done: body.is_done().then_some(started),
             grpc_status: None,
+            cookies: SmallVec::new(),
             request,
             body,
         }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::alarm::Alarm;
 use crate::flags::Flag;
+use crate::http::affinity;
 use crate::http::attempt::{self, Answer, Attempt, Failure, TimeLimit, TimeLimits};
 use crate::http::connection::{Io, Next};
 use crate::http::exchange::Exchange;
@@ -29,8 +30,8 @@ use crate::http1::head::reason;
 use crate::http1::known::Known;
 use crate::io::poll_gone;
 use crate::shared::Live;
-use crate::upstream::ClusterState;
 use crate::upstream::host::Host;
+use crate::upstream::{ClusterState, Wish};
 
 /// Forwards a request and brings back what becomes of it.
 pub async fn forward<'c>(
@@ -162,6 +163,8 @@ struct Attempts<'f> {
     limits: TimeLimits,
     retries: u32,
     tried: SmallVec<[Rc<Host>; 2]>,
+    /// What consistent hashes take of the request.
+    hash: Option<u64>,
     /// The next attempt uses no idle connection.
     fresh: bool,
 }
@@ -175,10 +178,11 @@ enum Then {
 
 impl<'f> Attempts<'f> {
     fn new(
-        exchange: &Exchange<'_>,
+        exchange: &mut Exchange<'_>,
         forwarding: &Forwarding<'f>,
         cluster: &'f Rc<ClusterState>,
     ) -> Attempts<'f> {
+        let hash = affinity::hash(exchange, forwarding, cluster);
         let timeouts = &exchange.http.manager.timeouts;
         let is_upgrade = exchange.upgrade.is_some();
         let idle = match forwarding.options.idle_timeout {
@@ -197,6 +201,7 @@ impl<'f> Attempts<'f> {
             },
             retries: 0,
             tried: SmallVec::new(),
+            hash,
             fresh: false,
         }
     }
@@ -233,13 +238,14 @@ impl<'f> Attempts<'f> {
     }
 
     fn choose(&self, exchange: &Exchange<'_>) -> Option<Rc<Host>> {
-        let attempts = match self.retry {
+        let repeats = match self.retry {
             Some(retry) if retry.avoid_previous_hosts && !self.tried.is_empty() => {
                 retry.host_selection_attempts
             }
-            _ => 1,
+            _ => 0,
         };
-        self.cluster.choose(|| destination(exchange, self.cluster), &self.tried, attempts)
+        let wish = Wish { hash: self.hash, tried: &self.tried, repeats, loads: None };
+        self.cluster.choose(|| destination(exchange, self.cluster), &wish)
     }
 
     /// What the upstream is told about this attempt.

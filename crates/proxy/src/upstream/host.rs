@@ -22,6 +22,8 @@ pub struct Host {
     pub peer: PeerId,
     /// How bytes travel to it.
     pub transport: Transport,
+    /// When it became known.
+    pub since: Instant,
     /// How many requests it is serving for this worker.
     pub active: Cell<u32>,
     /// Used last are taken first, so that surplus ones grow old.
@@ -54,6 +56,7 @@ impl Host {
             hostname: hostname.into(),
             peer,
             transport,
+            since: Instant::now(),
             active: Cell::new(0),
             idle: RefCell::default(),
             retired: Cell::new(false),
