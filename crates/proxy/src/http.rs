@@ -12,6 +12,7 @@ pub mod cors;
 pub mod exchange;
 pub mod forward;
 pub mod local_reply;
+pub mod mirror;
 pub mod mutate;
 pub mod record;
 pub mod relay;

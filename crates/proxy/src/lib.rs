@@ -18,6 +18,7 @@ pub mod inspect;
 pub mod io;
 pub mod listen;
 pub mod logs;
+pub mod outliers;
 pub mod report;
 pub mod shared;
 pub mod start;

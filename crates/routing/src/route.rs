@@ -153,6 +153,8 @@ pub struct Mirror {
     pub cluster: Arc<str>,
     /// Which share of the requests is copied.
     pub share: Fraction,
+    /// The copy goes to the host that the request went to, not to its shadow.
+    pub keeps_host: bool,
 }
 
 /// Envoy's timeout of a route that names none.
@@ -263,6 +265,7 @@ impl Forward {
                 .map(|mirror| Mirror {
                     cluster: mirror.cluster.as_str().into(),
                     share: mirror.runtime_fraction.as_ref().map_or(Fraction::ALWAYS, Fraction::runtime),
+                    keeps_host: mirror.disable_shadow_host_suffix_append,
                 })
                 .collect(),
             hash_policies: HashPolicy::compile_all(&wire.hash_policy)?,

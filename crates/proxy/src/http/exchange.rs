@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use routing::decision::{Outcome, on_request};
-use routing::route::Route;
+use routing::route::{Priority, Route};
 use routing::virtual_host::VirtualHost;
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -93,6 +93,8 @@ pub struct Exchange<'c> {
     pub request_done: Option<Instant>,
     /// The status of gRPC, if it is gRPC.
     pub grpc_status: Option<u32>,
+    /// Which of the cluster's limits hold.
+    pub priority: Priority,
     /// Cookies that were made for the client.
     pub cookies: SmallVec<[String; 1]>,
 }
@@ -211,6 +213,7 @@ impl<'c> Exchange<'c> {
             first_byte: None,
             request_done: body.is_done().then_some(started),
             grpc_status: None,
+            priority: Priority::Normal,
             cookies: SmallVec::new(),
             request,
             body,

@@ -51,7 +51,7 @@ mod tests {
         let healthy = Counts { healthy: 2, degraded: 0, total: 2 };
         let spread = Spread::of(&[healthy; 3], 140, 50);
         let mut tried = TriedPriorities::default();
-        let mut next = |tried: &mut TriedPriorities| tried.loads(&spread, 2).map(|loads| loads.choose(7).0);
+        let next = |tried: &mut TriedPriorities| tried.loads(&spread, 2).map(|loads| loads.choose(7).0);
         assert_eq!(next(&mut tried), None);
         tried.add(0);
         assert_eq!(next(&mut tried), None);
