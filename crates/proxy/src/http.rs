@@ -6,10 +6,14 @@
 //! that back, and [`record`] writes down what happened.
 
 pub mod attempt;
+pub mod body;
+pub mod channel;
 pub mod connection;
 pub mod cors;
+pub mod ends;
 pub mod exchange;
 pub mod forward;
+pub mod interim;
 pub mod local_reply;
 pub mod mutate;
 pub mod record;

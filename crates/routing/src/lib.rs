@@ -30,6 +30,7 @@ pub mod fuzz;
 pub mod hcm;
 pub mod header_mutation;
 pub mod headers;
+pub mod http2;
 pub mod http_filter;
 pub mod invalid;
 pub mod istio;

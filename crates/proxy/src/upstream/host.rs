@@ -8,6 +8,7 @@ use routing::filter_chain::Transport;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::http2::client::Pool;
 use crate::identities::PeerId;
 use crate::io::is_quiet;
 
@@ -27,6 +28,8 @@ pub struct Host {
     /// Used last are taken first, so that surplus ones grow old.
     idle: RefCell<Vec<Idle>>,
     retired: Cell<bool>,
+    /// Connections that many requests share.
+    pub http2: Pool,
 }
 
 /// A connection to a host.
@@ -57,6 +60,7 @@ impl Host {
             active: Cell::new(0),
             idle: RefCell::default(),
             retired: Cell::new(false),
+            http2: Pool::default(),
         }
     }
 
@@ -85,7 +89,7 @@ impl Host {
 
     /// Whether there are idle connections.
     pub fn has_idle(&self) -> bool {
-        !self.idle.borrow().is_empty()
+        !self.idle.borrow().is_empty() || !self.http2.is_empty()
     }
 
     /// How many idle connections there are.
@@ -97,11 +101,13 @@ impl Host {
     pub fn retire(&self) {
         self.retired.set(true);
         self.idle.borrow_mut().clear();
+        self.http2.retire();
     }
 
     /// Closes connections that were idle for too long or that the peer
     /// closed; says how many.
     pub fn sweep(&self, now: Instant, limit: Duration) -> u64 {
+        self.http2.sweep(now, limit);
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         idle.retain(|idle| now.duration_since(idle.since) < limit && is_quiet(&idle.upstream.stream));
