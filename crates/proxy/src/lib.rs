@@ -19,6 +19,7 @@ pub mod inspect;
 pub mod io;
 pub mod listen;
 pub mod logs;
+pub mod memory;
 pub mod report;
 pub mod shared;
 pub mod start;

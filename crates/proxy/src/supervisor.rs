@@ -14,6 +14,7 @@ use crate::ads::{self, StreamEvent};
 use crate::control::Control;
 use crate::dns::Resolver;
 use crate::extensions::introduce;
+use crate::memory;
 use crate::shared::Shared;
 use crate::start::{SetLogLevel, XdsAddress};
 use crate::subscriber::{SharedInventory, Subscriber, is_initialized};
@@ -138,6 +139,10 @@ impl Supervisor {
         };
         if ready {
             self.ready.store(true, Ordering::Release);
+            match memory::drop_clean_pages() {
+                Ok(bytes) => tracing::debug!(bytes, "dropped the pages of the start"),
+                Err(error) => tracing::debug!("the pages of the start stay resident: {error}"),
+            }
         }
     }
 }
