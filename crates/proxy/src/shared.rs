@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use routing::config::Config;
 use telemetry::log_writer::LogWriter;
 use telemetry::metrics::Registry;
+use tokio::sync::Notify;
 
 use crate::identity::Identity;
 use crate::upstream::protection::Protections;
@@ -20,6 +21,8 @@ pub struct Shared {
     config: ArcSwap<Config>,
     generation: AtomicU64,
     draining: AtomicBool,
+    /// Draining has begun.
+    pub drained: Notify,
     /// Who this proxy is.
     pub identity: Identity,
     /// All metrics.
@@ -53,6 +56,7 @@ impl Shared {
             config: ArcSwap::default(),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            drained: Notify::new(),
             identity,
             registry: Registry::default(),
             logs,
@@ -89,11 +93,12 @@ impl Shared {
 
     /// From now on connections are asked to close.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.store(true, Ordering::Release);
+        self.drained.notify_waiters();
     }
 
     /// Whether connections are asked to close.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.load(Ordering::Acquire)
     }
 }
