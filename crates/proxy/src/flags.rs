@@ -17,6 +17,8 @@ pub enum Flag {
     UpstreamConnectionFailure,
     /// The upstream ended the connection.
     UpstreamConnectionTermination,
+    /// There is too much under way already.
+    UpstreamOverflow,
     /// No route matches.
     NoRoute,
     /// A delay was injected.
@@ -25,6 +27,8 @@ pub enum Flag {
     FaultInjected,
     /// The client went away.
     DownstreamConnectionTermination,
+    /// The client reset the stream.
+    DownstreamRemoteReset,
     /// Too many attempts.
     UpstreamRetryLimitExceeded,
     /// Nothing moved for too long.
@@ -49,10 +53,12 @@ impl Flag {
             Flag::UpstreamRemoteReset => "UR",
             Flag::UpstreamConnectionFailure => "UF",
             Flag::UpstreamConnectionTermination => "UC",
+            Flag::UpstreamOverflow => "UO",
             Flag::NoRoute => "NR",
             Flag::DelayInjected => "DI",
             Flag::FaultInjected => "FI",
             Flag::DownstreamConnectionTermination => "DC",
+            Flag::DownstreamRemoteReset => "DR",
             Flag::UpstreamRetryLimitExceeded => "URX",
             Flag::StreamIdleTimeout => "SI",
             Flag::DownstreamProtocolError => "DPE",

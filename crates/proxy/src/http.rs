@@ -5,12 +5,18 @@
 //! [`attempt`] sends it upstream and waits for the answer, [`respond`] brings
 //! that back, and [`record`] writes down what happened.
 
+pub mod affinity;
 pub mod attempt;
+pub mod body;
+pub mod channel;
 pub mod connection;
 pub mod cors;
+pub mod ends;
 pub mod exchange;
 pub mod forward;
+pub mod interim;
 pub mod local_reply;
+pub mod mirror;
 pub mod mutate;
 pub mod record;
 pub mod relay;

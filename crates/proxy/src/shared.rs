@@ -10,8 +10,10 @@ use arc_swap::ArcSwap;
 use routing::config::Config;
 use telemetry::log_writer::LogWriter;
 use telemetry::metrics::Registry;
+use tokio::sync::Notify;
 
 use crate::identity::Identity;
+use crate::upstream::protection::Protections;
 
 /// Shared by all threads; nothing in it is written on the path of a request.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Shared {
     config: ArcSwap<Config>,
     generation: AtomicU64,
     draining: AtomicBool,
+    /// Draining has begun.
+    pub drained: Notify,
     /// Who this proxy is.
     pub identity: Identity,
     /// All metrics.
@@ -28,6 +32,8 @@ pub struct Shared {
     /// The type of service of upstream connections, by which capture rules
     /// know them.
     pub upstream_tos: Option<u32>,
+    /// What workers share about clusters.
+    pub protections: Protections,
     /// When the proxy started.
     pub started: Instant,
     /// The same as wall-clock time.
@@ -50,10 +56,12 @@ impl Shared {
             config: ArcSwap::default(),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            drained: Notify::new(),
             identity,
             registry: Registry::default(),
             logs,
             upstream_tos,
+            protections: Protections::default(),
             started: Instant::now(),
             started_at: SystemTime::now(),
         }
@@ -85,11 +93,12 @@ impl Shared {
 
     /// From now on connections are asked to close.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.store(true, Ordering::Release);
+        self.drained.notify_waiters();
     }
 
     /// Whether connections are asked to close.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.load(Ordering::Acquire)
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use xds::envoy::config::route::v3 as wire;
 use xds::envoy::config::route::v3::route::Action as WireAction;
-use xds::envoy::config::route::v3::route_action::hash_policy::PolicySpecifier;
 use xds::envoy::config::route::v3::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier};
 use xds::envoy::config::route::v3::weighted_cluster::cluster_weight::HostRewriteSpecifier as WeightHostRewrite;
 
 use crate::access_log::inline;
 use crate::cors::Cors;
+use crate::hash_policy::HashPolicy;
 use crate::header_mutation::HeaderMutations;
 use crate::http_filter::PerRoute;
 use crate::invalid::{Invalid, Within};
@@ -91,10 +91,47 @@ pub struct Forward {
     pub cluster_not_found: u16,
     /// Upgrades that the route allows or forbids, by name in lower case.
     pub upgrades: Box<[(Box<str>, bool)]>,
+    /// CONNECT ends here: what it carries goes to the cluster as it is.
+    pub terminates_connect: bool,
+    /// What becomes of the time that a gRPC client says it waits.
+    pub grpc_timeout: Option<GrpcTimeout>,
     /// Copies that go to other clusters.
     pub mirrors: Box<[Mirror]>,
     /// What a consistent hash is taken of.
     pub hash_policies: Box<[HashPolicy]>,
+    /// Which of the cluster's limits hold.
+    pub priority: Priority,
+}
+
+/// Which of a cluster's limits hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Priority {
+    /// Those of normal requests.
+    #[default]
+    Normal,
+    /// Those of important ones.
+    High,
+}
+
+/// What becomes of the time that a gRPC client says it waits
+/// (`grpc-timeout`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrpcTimeout {
+    /// It may be no longer than this; `None`: as long as the client says.
+    pub most: Option<Duration>,
+    /// So much is taken off.
+    pub offset: Duration,
+    /// What the time is of.
+    pub limits: Limited,
+}
+
+/// What a time limit is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// The answer, in place of the route's timeout.
+    Response,
+    /// The stream, in place of its longest duration.
+    Stream,
 }
 
 /// Which cluster a request goes to.
@@ -141,35 +178,8 @@ pub struct Mirror {
     pub cluster: Arc<str>,
     /// Which share of the requests is copied.
     pub share: Fraction,
-}
-
-/// What a consistent hash is taken of.
-#[derive(Debug, Clone)]
-pub struct HashPolicy {
-    /// The source of the hash.
-    pub source: HashSource,
-    /// Later policies are not looked at when this one gave a hash.
-    pub terminal: bool,
-}
-
-/// Where a consistent hash comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HashSource {
-    /// A request header.
-    Header(Box<str>),
-    /// A cookie, made when it has a lifetime and is absent.
-    Cookie {
-        /// Its name.
-        name: Box<str>,
-        /// Its path.
-        path: Box<str>,
-        /// How long a made cookie lives.
-        ttl: Option<Duration>,
-    },
-    /// The client's address.
-    SourceAddress,
-    /// A query parameter.
-    QueryParameter(Box<str>),
+    /// The copy goes to the host that the request went to, not to its shadow.
+    pub keeps_host: bool,
 }
 
 /// Envoy's timeout of a route that names none.
@@ -274,15 +284,23 @@ impl Forward {
                     (upgrade.upgrade_type.to_ascii_lowercase().into(), upgrade.enabled.unwrap_or(true))
                 })
                 .collect(),
+            terminates_connect: wire.upgrade_configs.iter().any(|upgrade| {
+                upgrade.upgrade_type.eq_ignore_ascii_case("connect")
+                    && upgrade.enabled.unwrap_or(true)
+                    && upgrade.connect_config.is_some()
+            }),
+            grpc_timeout: GrpcTimeout::compile(wire),
             mirrors: wire
                 .request_mirror_policies
                 .iter()
                 .map(|mirror| Mirror {
                     cluster: mirror.cluster.as_str().into(),
                     share: mirror.runtime_fraction.as_ref().map_or(Fraction::ALWAYS, Fraction::runtime),
+                    keeps_host: mirror.disable_shadow_host_suffix_append,
                 })
                 .collect(),
-            hash_policies: wire.hash_policy.iter().filter_map(hash_policy).collect(),
+            hash_policies: HashPolicy::compile_all(&wire.hash_policy)?,
+            priority: if wire.priority == 1 { Priority::High } else { Priority::Normal },
         })
     }
 
@@ -296,23 +314,47 @@ impl Forward {
     }
 }
 
-fn hash_policy(wire: &wire::route_action::HashPolicy) -> Option<HashPolicy> {
-    let source = match wire.policy_specifier.as_ref()? {
-        PolicySpecifier::Header(header) => HashSource::Header(header.header_name.to_ascii_lowercase().into()),
-        PolicySpecifier::Cookie(cookie) => HashSource::Cookie {
-            name: cookie.name.as_str().into(),
-            path: cookie.path.as_str().into(),
-            ttl: cookie.ttl.as_ref().and_then(duration),
-        },
-        PolicySpecifier::ConnectionProperties(properties) if properties.source_ip => {
-            HashSource::SourceAddress
+impl GrpcTimeout {
+    fn compile(wire: &wire::RouteAction) -> Option<GrpcTimeout> {
+        if let Some(stream) = &wire.max_stream_duration
+            && let Some(most) = &stream.grpc_timeout_header_max
+        {
+            let offset = stream.grpc_timeout_header_offset.as_ref().and_then(duration);
+            let offset = offset.unwrap_or_default();
+            return Some(GrpcTimeout { most: positive(Some(most)), offset, limits: Limited::Stream });
         }
-        PolicySpecifier::QueryParameter(parameter) => {
-            HashSource::QueryParameter(parameter.name.as_str().into())
+        let most = wire.max_grpc_timeout.as_ref()?;
+        let offset = wire.grpc_timeout_offset.as_ref().and_then(duration).unwrap_or_default();
+        Some(GrpcTimeout { most: positive(Some(most)), offset, limits: Limited::Response })
+    }
+
+    /// The limit that follows from the client's header; `None` is no limit.
+    pub fn apply(&self, header: Option<&[u8]>) -> Option<Duration> {
+        let asked = header.and_then(grpc_timeout).filter(|asked| !asked.is_zero());
+        let asked = asked.map(|asked| if asked > self.offset { asked - self.offset } else { asked });
+        match (asked, self.most) {
+            (Some(asked), Some(most)) => Some(asked.min(most)),
+            (asked, most) => asked.or(most),
         }
+    }
+}
+
+/// Digits and a unit, as gRPC writes a timeout.
+fn grpc_timeout(text: &[u8]) -> Option<Duration> {
+    let (unit, digits) = text.split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(number * 3600),
+        b'M' => Duration::from_secs(number * 60),
+        b'S' => Duration::from_secs(number),
+        b'm' => Duration::from_millis(number),
+        b'u' => Duration::from_micros(number),
+        b'n' => Duration::from_nanos(number),
         _ => return None,
-    };
-    Some(HashPolicy { source, terminal: wire.terminal })
+    })
 }
 
 impl Target {

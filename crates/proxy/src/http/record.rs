@@ -9,9 +9,9 @@ use telemetry::access_log::Record;
 use tokio::time::Instant;
 
 use crate::flags::{Flag, Flags};
-use crate::http::connection::Connection;
+use crate::http::body::Body;
+use crate::http::connection::{Connection, Version};
 use crate::http::exchange::Exchange;
-use crate::http::relay::Body;
 use crate::http1::framing::Framing;
 use crate::http1::head::{Head, Parts};
 use crate::http1::parse::Refusal;
@@ -136,7 +136,11 @@ impl Record for View<'_, '_> {
     }
 
     fn protocol(&self) -> Option<&str> {
-        Some(if self.exchange.request.is_http_10 { "HTTP/1.0" } else { "HTTP/1.1" })
+        Some(match self.exchange.connection.version {
+            Version::Http2 => "HTTP/2",
+            Version::Http1 if self.exchange.request.is_http_10 => "HTTP/1.0",
+            Version::Http1 => "HTTP/1.1",
+        })
     }
 
     fn response_code(&self) -> u16 {

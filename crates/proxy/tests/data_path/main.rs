@@ -3,9 +3,16 @@
 
 mod ads;
 mod backend;
+mod balancing;
 mod client;
 mod forwarding;
+mod grpc;
+mod http2;
+mod mirroring;
+mod peers;
+mod protection;
 mod reporting;
 mod setup;
 mod strictness;
 mod tcp;
+mod upgrades;
