@@ -24,6 +24,7 @@ use xds::istio::nds::NameTable;
 
 use super::settings::Settings;
 use super::{AgentError, node};
+use crate::sockets::Sockets;
 use crate::start::XdsAddress;
 use table::{Place, Table};
 use upstream::Upstream;
@@ -78,6 +79,7 @@ impl Drop for Names {
 pub async fn start(
     settings: &Settings,
     tables: Option<watch::Receiver<Arc<NameTable>>>,
+    sockets: &Sockets,
 ) -> Result<Option<Names>, AgentError> {
     if !settings.captures_names() {
         return Ok(None);
@@ -89,7 +91,8 @@ pub async fn start(
     let place = Place::new(&settings.namespace, &settings.domain, &resolver);
     let counters = Arc::<Counters>::default();
     let (built, known) = watch::channel(Arc::new(Table::default()));
-    let sockets = server::bind(address).await.map_err(|source| AgentError::NamesPort { address, source })?;
+    let sockets =
+        server::bind(address, sockets).map_err(|source| AgentError::NamesPort { address, source })?;
     let mut tasks = server::serve(sockets, known, upstream, Arc::clone(&counters));
     let tables = match tables {
         Some(tables) => tables,

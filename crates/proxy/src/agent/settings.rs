@@ -86,6 +86,8 @@ pub struct ProxyConfig {
     pub status_port: Option<u16>,
     /// How long a listener drains, `45s` by default.
     pub drain_duration: Option<String>,
+    /// How long a proxy that was replaced serves what it has, `60s` by default.
+    pub parent_shutdown_duration: Option<String>,
     /// How long a stopping proxy drains, `5s` by default.
     pub termination_drain_duration: Option<String>,
 }
@@ -213,6 +215,16 @@ impl Settings {
     /// How long a stopping proxy goes on with what it has.
     pub fn termination_drain(&self) -> Result<Duration, SettingsError> {
         duration("terminationDrainDuration", self.proxy_config.termination_drain_duration.as_deref(), 5)
+    }
+
+    /// How long a proxy that was replaced serves what it has.
+    pub fn parent_shutdown_duration(&self) -> Result<Duration, SettingsError> {
+        duration("parentShutdownDuration", self.proxy_config.parent_shutdown_duration.as_deref(), 60)
+    }
+
+    /// Where a running proxy is found by the one that replaces it.
+    pub fn hot_restart_socket(&self) -> PathBuf {
+        self.run_folder.join("hot-restart.sock")
     }
 
     /// How long a listener that goes away drains.

@@ -20,6 +20,7 @@ use super::data_plane::Probe;
 use super::merged_metrics;
 use super::names::Counters;
 use super::settings::AppMetrics;
+use crate::sockets::Sockets;
 
 type Reply = Response<Full<Bytes>>;
 
@@ -49,8 +50,10 @@ pub struct Status {
 }
 
 /// Binds `port` on all addresses.
-pub async fn bind(port: u16) -> std::io::Result<TcpListener> {
-    TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port))).await
+pub fn bind(port: u16, sockets: &Sockets) -> std::io::Result<TcpListener> {
+    let listener = sockets.listener(SocketAddr::from(([0, 0, 0, 0], port)), std::net::TcpListener::bind)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// Serves until the task is dropped.

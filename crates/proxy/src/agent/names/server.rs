@@ -16,6 +16,7 @@ use super::answer::{Plan, datagram, error, malformed, plan};
 use super::cache::Cache;
 use super::table::Table;
 use super::upstream::{Transport, Upstream};
+use crate::sockets::Sockets;
 
 /// Questions that are worked on at once; more are refused.
 const AT_ONCE: usize = 512;
@@ -40,20 +41,21 @@ struct Server {
 }
 
 /// Opened sockets.
-pub struct Sockets {
+pub struct Opened {
     udp: UdpSocket,
     tcp: TcpListener,
 }
 
 /// Opens the sockets; with port 0, both on the same free one.
-pub async fn bind(address: SocketAddr) -> io::Result<Sockets> {
-    let udp = UdpSocket::bind(address).await?;
-    let tcp = TcpListener::bind(udp.local_addr()?).await?;
-    Ok(Sockets { udp, tcp })
+pub fn bind(address: SocketAddr, sockets: &Sockets) -> io::Result<Opened> {
+    let udp = UdpSocket::from_std(sockets.datagrams(address)?)?;
+    let tcp = sockets.listener(udp.local_addr()?, std::net::TcpListener::bind)?;
+    tcp.set_nonblocking(true)?;
+    Ok(Opened { udp, tcp: TcpListener::from_std(tcp)? })
 }
 
 #[cfg(test)]
-impl Sockets {
+impl Opened {
     /// Where they are.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.udp.local_addr()
@@ -62,7 +64,7 @@ impl Sockets {
 
 /// Answers until the tasks are ended.
 pub fn serve(
-    sockets: Sockets,
+    opened: Opened,
     table: watch::Receiver<Arc<Table>>,
     upstream: Upstream,
     counters: Arc<Counters>,
@@ -74,7 +76,7 @@ pub fn serve(
         counters,
         questions: Arc::new(Semaphore::new(AT_ONCE)),
     };
-    let Sockets { udp, tcp } = sockets;
+    let Opened { udp, tcp } = opened;
     vec![tokio::spawn(datagrams(udp, server.clone())), tokio::spawn(streams(tcp, server))]
 }
 

@@ -192,7 +192,8 @@ async fn ask(server: SocketAddr, bytes: &[u8]) -> Message {
 #[tokio::test]
 async fn questions_are_answered_over_udp_and_tcp_and_passed_on_once() {
     let (other, asked) = other_server().await;
-    let sockets = server::bind("127.0.0.1:0".parse().expect("an address")).await.expect("sockets");
+    let sockets =
+        server::bind("127.0.0.1:0".parse().expect("an address"), &Sockets::default()).expect("sockets");
     let address = sockets.address().expect("an address");
     let (_sender, tables) = watch::channel(Arc::new(table()));
     let counters = Arc::<Counters>::default();
@@ -229,7 +230,8 @@ async fn questions_are_answered_over_udp_and_tcp_and_passed_on_once() {
 
 #[tokio::test]
 async fn nonsense_is_refused_and_no_server_is_a_failure() {
-    let sockets = server::bind("127.0.0.1:0".parse().expect("an address")).await.expect("sockets");
+    let sockets =
+        server::bind("127.0.0.1:0".parse().expect("an address"), &Sockets::default()).expect("sockets");
     let address = sockets.address().expect("an address");
     let (_sender, tables) = watch::channel(Arc::new(table()));
     let tasks = server::serve(sockets, tables, Upstream::new(Vec::new(), None), Arc::default());
