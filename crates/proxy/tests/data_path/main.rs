@@ -7,6 +7,7 @@ mod balancing;
 mod client;
 mod forwarding;
 mod grpc;
+mod hot_restart;
 mod http2;
 mod mirroring;
 mod peers;
