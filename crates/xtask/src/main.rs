@@ -2,6 +2,7 @@
 
 mod bench;
 mod process;
+mod soak;
 mod test;
 mod tidy;
 mod tools;
@@ -41,6 +42,20 @@ enum Task {
         #[arg(long, default_value_t = 3.0)]
         seconds: f64,
     },
+    /// Runs for long what the test command runs for seconds.
+    Soak {
+        /// What to run: `differential`.
+        name: String,
+        /// Where all is drawn from; fresh without one.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How many configurations.
+        #[arg(long, default_value_t = 2000)]
+        configurations: u32,
+        /// How many requests, over all configurations.
+        #[arg(long, default_value_t = 100_000)]
+        requests: u32,
+    },
     /// The server of a bench.
     #[command(hide = true)]
     BenchServer { port: u16 },
@@ -64,6 +79,9 @@ fn main() -> ExitCode {
         Task::Tools { names } => tools::run(&names),
         Task::Tidy => tidy::run(),
         Task::Bench { suite, rounds, seconds } => bench::run(&suite, rounds, seconds),
+        Task::Soak { name, seed, configurations, requests } => {
+            soak::run(&name, &soak::Options { seed, configurations, requests })
+        }
         Task::BenchServer { port } => bench::serve(port),
         Task::BenchLoad { target, rate, seconds } => bench_load(&target, rate, seconds),
     };
