@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod forward;
 pub mod local_reply;
 pub mod mutate;
+pub mod reason;
 pub mod record;
 pub mod relay;
 pub mod request_head;

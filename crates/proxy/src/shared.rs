@@ -19,6 +19,7 @@ pub struct Shared {
     config: ArcSwap<Config>,
     generation: AtomicU64,
     draining: AtomicBool,
+    tells_reasons: AtomicBool,
     /// Who this proxy is.
     pub identity: Identity,
     /// All metrics.
@@ -50,6 +51,7 @@ impl Shared {
             config: ArcSwap::default(),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            tells_reasons: AtomicBool::new(identity.tells_reasons()),
             identity,
             registry: Registry::default(),
             logs,
@@ -86,6 +88,16 @@ impl Shared {
     /// From now on connections are asked to close.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether responses of our own say why they are given.
+    pub fn tells_reasons(&self) -> bool {
+        self.tells_reasons.load(Ordering::Relaxed)
+    }
+
+    /// From now on responses of our own say why they are given, or do not.
+    pub fn tell_reasons(&self, tell: bool) {
+        self.tells_reasons.store(tell, Ordering::Relaxed);
     }
 
     /// Whether connections are asked to close.

@@ -42,6 +42,7 @@ impl MeshConfig {
         let text = config_map.data.get(KEY).map_or("", String::as_str);
         let root = yaml::read(text).into_iter().find(|document| !document.is_refused());
         let json = root.and_then(|document| document.root).map(|root| root.to_json());
+        let json = json.filter(serde_json::Value::is_object);
         json.and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default()
     }
 

@@ -75,7 +75,8 @@ pub trait Record {
     /// How many attempts were made.
     fn attempt_count(&self) -> u32;
     /// Metadata of the route (`ROUTE`), cluster (`CLUSTER`), endpoint
-    /// (`UPSTREAM_HOST`) or listener (`LISTENER`).
+    /// (`UPSTREAM_HOST`), listener (`LISTENER`) or of this request alone
+    /// (`DYNAMIC`).
     fn metadata(&self, owner: &str, namespace: &str, key: &str) -> Option<&str>;
     /// The name of this machine.
     fn hostname(&self) -> Option<&str>;

@@ -337,7 +337,9 @@ async fn exchange_heads(
             if deadlines.limits.idle.is_some() && exchange.body.wire > before {
                 moved = Instant::now();
             }
-        } else if io.input.is_none() && poll_gone(io.reader.as_ref(), context).is_ready() {
+        }
+        let is_sent = sending.done || sending.failed;
+        if is_sent && io.input.is_none() && poll_gone(io.reader.as_ref(), context).is_ready() {
             return Poll::Ready(Event::Gone);
         }
         if let Poll::Ready(event) = poll_head(&mut reader, input, worker, accepts_upgrade, context) {

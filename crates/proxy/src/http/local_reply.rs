@@ -85,7 +85,9 @@ pub async fn send(
         }
     }
     exchange.details = reply.details;
+    exchange.answered_here = true;
     response_head::finish(exchange, decision, &mut head);
+    crate::http::reason::tell(exchange, &mut head);
     let close = exchange.must_close();
     if close {
         head.set_known(Known::Connection, b"close");
@@ -117,7 +119,7 @@ pub async fn send(
 pub async fn refuse(connection: &Connection, io: &mut Io<'_>, refusal: Refusal) -> Next {
     let words = reason(refusal.status);
     let body = match refusal.details {
-        "missing_host_header" | "path_normalization_failed" => "",
+        "missing_host_header" => "",
         _ => words,
     };
     record::refused(connection, refusal, body.len() as u64);

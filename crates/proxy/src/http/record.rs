@@ -101,6 +101,7 @@ pub fn refused(connection: &Connection, refusal: Refusal, sent: u64) {
     let mut exchange = Exchange::nothing(connection, http, nothing, Body::new(Framing::None));
     exchange.status = refusal.status;
     exchange.details = refusal.details.into();
+    exchange.answered_here = true;
     exchange.sent = sent;
     exchange.flags = Flags::default();
     exchange.flags.set(Flag::DownstreamProtocolError);
@@ -231,6 +232,7 @@ impl Record for View<'_, '_> {
             "CLUSTER" => self.exchange.cluster.as_ref()?.cluster.origin.as_ref(),
             "VIRTUAL_HOST" => self.exchange.virtual_host?.origin.as_ref(),
             "LISTENER" => self.exchange.connection.chain.listener.origin.as_ref(),
+            "DYNAMIC" => crate::http::reason::cause(self.exchange),
             _ => None,
         }?;
         match (namespace, key) {

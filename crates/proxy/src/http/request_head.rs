@@ -113,6 +113,9 @@ fn remove_nominated(request: &mut Head) {
 
 fn normalize_path(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     let path = exchange.request.path();
+    if path.contains('#') {
+        return Err(LocalReply::new(400, "path_normalization_failed"));
+    }
     match exchange.http.manager.normalization.apply(path) {
         Normalized::Same => Ok(()),
         Normalized::Changed(path) => {

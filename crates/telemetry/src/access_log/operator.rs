@@ -186,6 +186,8 @@ impl What {
             "RESP" => What::ResponseHeader(Names::parse(name, argument)?),
             "METADATA" => metadata(argument, None)?,
             "UPSTREAM_METADATA" => metadata(argument, Some("UPSTREAM_HOST"))?,
+            "DYNAMIC_METADATA" => metadata(argument, Some("DYNAMIC"))?,
+            "CLUSTER_METADATA" => metadata(argument, Some("CLUSTER"))?,
             "PATH" => What::RequestHeader(Names {
                 first: "x-envoy-original-path".into(),
                 second: Some(":path".into()),
@@ -289,10 +291,8 @@ fn address(name: &str) -> Option<What> {
 
 /// Operators about TLS, traces, Wasm and the like.
 fn absent(name: &str) -> Option<What> {
-    const PREFIXES: [&str; 7] =
-        ["DOWNSTREAM_", "UPSTREAM_", "DYNAMIC_METADATA", "FILTER_STATE", "CEL", "TRACE_ID", "TRAILER"];
-    const NAMES: [&str; 12] = [
-        "CLUSTER_METADATA",
+    const PREFIXES: [&str; 6] = ["DOWNSTREAM_", "UPSTREAM_", "FILTER_STATE", "CEL", "TRACE_ID", "TRAILER"];
+    const NAMES: [&str; 11] = [
         "CONNECTION_ID",
         "CUSTOM_FLAGS",
         "ENVIRONMENT",
