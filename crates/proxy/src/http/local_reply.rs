@@ -122,20 +122,25 @@ pub async fn refuse(connection: &Connection, io: &mut Io<'_>, refusal: Refusal) 
         "missing_host_header" => "",
         _ => words,
     };
-    record::refused(connection, refusal, body.len() as u64);
     let worker = &connection.worker;
-    let mut head = format!("HTTP/1.1 {} {words}\r\ncontent-length: {}\r\n", refusal.status, body.len());
+    let mut head = worker.response(refusal.status);
+    head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
     if !body.is_empty() {
-        head.push_str("content-type: text/plain\r\n");
+        head.add(b"content-type", b"text/plain");
     }
     if let Some(http) = connection.http() {
-        worker.with_date(SystemTime::now(), |date| {
-            head.push_str(&format!("date: {date}\r\nserver: {}\r\n", http.manager.server_name));
-        });
+        worker.with_date(SystemTime::now(), |date| head.set_known(Known::Date, date.as_bytes()));
+        head.set_known(Known::Server, http.manager.server_name.as_bytes());
     }
-    let reply = format!("{head}connection: close\r\n\r\n{body}");
+    head.set_known(Known::Connection, b"close");
+    let mut out = worker.buffers.take_output();
+    head.write_response(&mut out);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body.as_bytes());
+    record::refused(connection, refusal, head, body.len() as u64);
     // Whether the client reads it or not, the connection ends.
-    let _ = write_all(&mut io.writer, reply.as_bytes()).await;
+    let _ = write_all(&mut io.writer, &out).await;
+    worker.buffers.give_output(out);
     Next::Close
 }
 

@@ -1,4 +1,5 @@
-//! Lines of an access log in Istio's default format, taken apart.
+//! Lines of an access log, taken apart: in Istio's default format, or in JSON
+//! with every operator that `operators.txt` lists.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -6,6 +7,9 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+
+/// Operators of Envoy, one to a line.
+const OPERATORS: &str = include_str!("operators.txt");
 
 /// The fields after the time, in order.
 const FIELDS: [&str; 21] = [
@@ -33,7 +37,27 @@ const FIELDS: [&str; 21] = [
 ];
 
 /// A line by its fields' names.
-pub type Line = HashMap<&'static str, String>;
+pub type Line = HashMap<String, String>;
+
+/// The mesh's settings for lines in JSON.
+pub fn json_settings() -> Value {
+    let named = [
+        ("cluster", "%UPSTREAM_CLUSTER_RAW%"),
+        ("upstream host", "%UPSTREAM_HOST%"),
+        ("remote", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+        ("user agent", "%REQ(USER-AGENT)%"),
+    ];
+    let fields = named.into_iter().chain(OPERATORS.lines().map(|operator| (operator, operator)));
+    let format: serde_json::Map<String, Value> =
+        fields.map(|(name, operator)| (name.to_owned(), json!(operator))).collect();
+    let mesh = json!({"accessLogEncoding": "JSON", "accessLogFormat": Value::Object(format).to_string()});
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "istio", "namespace": "istio-system"},
+        "data": {"mesh": mesh.to_string()},
+    })
+}
 
 /// Lines as they are written.
 pub struct Lines {
@@ -63,7 +87,7 @@ impl Lines {
         while let Some((line, rest)) = self.rest.split_once('\n') {
             if let Some(line) = parse(line) {
                 match line["user agent"].as_str() {
-                    "-" => {
+                    "-" | "null" => {
                         let port = line["remote"].rsplit(':').next().and_then(|port| port.parse().ok());
                         self.by_port.insert(port.unwrap_or(0), line);
                     }
@@ -92,13 +116,13 @@ impl Lines {
 /// As JSON, for the comparison.
 pub fn json(line: Option<&Line>) -> Value {
     let Some(line) = line else { return Value::Null };
-    line.iter()
-        .map(|(name, value)| ((*name).to_owned(), json!(value)))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+    line.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn parse(line: &str) -> Option<Line> {
+    if line.starts_with('{') {
+        return parse_json(line);
+    }
     let rest = line.strip_prefix('[')?;
     let (_, mut rest) = rest.split_once("] ")?;
     let mut fields = Line::new();
@@ -114,9 +138,19 @@ fn parse(line: &str) -> Option<Line> {
         } else {
             (value, rest) = rest.split_once(' ')?;
         }
-        fields.insert(name, value.to_owned());
+        fields.insert(name.to_owned(), value.to_owned());
     }
     Some(fields)
+}
+
+/// Values of operators keep their form: a number is not the text of a number.
+fn parse_json(line: &str) -> Option<Line> {
+    let fields: serde_json::Map<String, Value> = serde_json::from_str(line).ok()?;
+    let text = |name: &str, value: Value| match value {
+        Value::String(text) if !name.starts_with('%') => text,
+        other => other.to_string(),
+    };
+    Some(fields.into_iter().map(|(name, value)| (name.clone(), text(&name, value))).collect())
 }
 
 #[cfg(test)]

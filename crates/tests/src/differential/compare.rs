@@ -74,6 +74,11 @@ fn view(observed: &Observed) -> Value {
     let drawn = line["cluster"].as_str().is_some_and(|cluster| cluster.contains("||"));
     if drawn && let Some(host) = line["upstream host"].as_str().and_then(|host| host.rsplit(':').next()) {
         line["upstream host"] = json!(format!("any:{host}"));
+        for (name, value) in line.as_object_mut().into_iter().flatten() {
+            if name.starts_with("%UPSTREAM_HOST") || name.starts_with("%UPSTREAM_REMOTE_ADDRESS") {
+                *value = json!("any");
+            }
+        }
     }
     for attempt in &mut backend {
         if drawn {
@@ -116,7 +121,7 @@ fn shown(value: Option<&Value>, still: Option<Still>) -> String {
         None | Some(Value::Null) => "nothing".to_owned(),
         Some(value) => value.to_string(),
     };
-    let is_there = !matches!(text.as_str(), "nothing" | "\"-\"" | "\"\"" | "[]");
+    let is_there = !matches!(text.as_str(), "nothing" | "\"-\"" | "\"\"" | "\"null\"" | "[]");
     match still {
         None => text,
         Some(Still::Nothing) => String::new(),

@@ -3,6 +3,8 @@
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
+use crate::differential::access_log::json_settings;
+
 use super::words::{
     DESTINATIONS, GATEWAY_HOSTS, HEADERS, MESH_HOSTS, METHODS, ORIGINS, PATH_PATTERNS, PATHS, VALUE_PATTERNS,
     VALUES,
@@ -29,6 +31,9 @@ pub(super) fn draw(rng: &mut Rng) -> Vec<Value> {
     }
     if chance(rng, 15) {
         objects.push(sidecar(rng));
+    }
+    if chance(rng, 40) {
+        objects.push(json_settings());
     }
     objects
 }
