@@ -122,7 +122,7 @@ fn answer(
         Terminal::Http(manager) => http(config, manager, request, locate, explanation),
         Terminal::Tcp(proxy) => {
             explanation.rule = chain.origin.as_ref().map(|origin| place(origin, locate));
-            let scene = Scene { config, destination, locate };
+            let scene = Scene { config, destination, host: &request.host, locate };
             let shares = proxy.clusters.iter().map(|(name, weight)| (&**name, u64::from(*weight), None));
             Answer::Tcp { destinations: scene.destinations(shares.collect()) }
         }
@@ -191,7 +191,8 @@ fn http(
             body: String::from_utf8_lossy(&response.body).into_owned(),
         },
         Outcome::Forward(forwarding) => {
-            let scene = Scene { config, destination: explanation.destination, locate };
+            let destination = explanation.destination;
+            let scene = Scene { config, destination, host: &request.host, locate };
             forward(&scene, forwarding, &request, &decision)
         }
     }

@@ -78,10 +78,10 @@ impl Annotations {
         }
     }
 
-    /// One that is JSON.
-    pub(crate) fn json(&self, name: &str, expected: &str) -> Result<Option<Value>, AnnotationError> {
+    /// One that is YAML, of which JSON is a part.
+    pub(crate) fn yaml(&self, name: &str, expected: &str) -> Result<Option<Value>, AnnotationError> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        serde_json::from_str(text).map(Some).map_err(|error| AnnotationError {
+        serde_saphyr::from_str(text).map(Some).map_err(|error| AnnotationError {
             name: name.to_owned(),
             value: text.to_owned(),
             expected: format!("{expected}: {error}"),

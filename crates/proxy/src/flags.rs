@@ -17,6 +17,8 @@ pub enum Flag {
     UpstreamConnectionFailure,
     /// The upstream ended the connection.
     UpstreamConnectionTermination,
+    /// There is too much under way already.
+    UpstreamOverflow,
     /// No route matches.
     NoRoute,
     /// A delay was injected.
@@ -49,6 +51,7 @@ impl Flag {
             Flag::UpstreamRemoteReset => "UR",
             Flag::UpstreamConnectionFailure => "UF",
             Flag::UpstreamConnectionTermination => "UC",
+            Flag::UpstreamOverflow => "UO",
             Flag::NoRoute => "NR",
             Flag::DelayInjected => "DI",
             Flag::FaultInjected => "FI",

@@ -5,12 +5,14 @@
 //! [`attempt`] sends it upstream and waits for the answer, [`respond`] brings
 //! that back, and [`record`] writes down what happened.
 
+pub mod affinity;
 pub mod attempt;
 pub mod connection;
 pub mod cors;
 pub mod exchange;
 pub mod forward;
 pub mod local_reply;
+pub mod mirror;
 pub mod mutate;
 pub mod reason;
 pub mod record;

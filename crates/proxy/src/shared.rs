@@ -12,6 +12,7 @@ use telemetry::log_writer::LogWriter;
 use telemetry::metrics::Registry;
 
 use crate::identity::Identity;
+use crate::upstream::protection::Protections;
 
 /// Shared by all threads; nothing in it is written on the path of a request.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Shared {
     /// The type of service of upstream connections, by which capture rules
     /// know them.
     pub upstream_tos: Option<u32>,
+    /// What workers share about clusters.
+    pub protections: Protections,
     /// When the proxy started.
     pub started: Instant,
     /// The same as wall-clock time.
@@ -56,6 +59,7 @@ impl Shared {
             registry: Registry::default(),
             logs,
             upstream_tos,
+            protections: Protections::default(),
             started: Instant::now(),
             started_at: SystemTime::now(),
         }

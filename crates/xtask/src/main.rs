@@ -33,14 +33,17 @@ enum Task {
     },
     /// Measures our proxy beside stock Envoy, in one run, as ratios.
     Bench {
-        /// What to measure: `http`.
-        suite: String,
+        /// What to measure.
+        suite: bench::Suite,
         /// Rounds of each proxy.
         #[arg(long, default_value_t = 5)]
         rounds: usize,
         /// Seconds a round.
         #[arg(long, default_value_t = 3.0)]
         seconds: f64,
+        /// Keep the tables in bench/README.md.
+        #[arg(long)]
+        record: bool,
     },
     /// Runs for long what the test command runs for seconds.
     Soak {
@@ -56,13 +59,16 @@ enum Task {
         #[arg(long, default_value_t = 100_000)]
         requests: u32,
     },
-    /// The server of a bench.
+    /// The servers of a bench.
     #[command(hide = true)]
-    BenchServer { port: u16 },
+    BenchServer,
     /// The load of a bench.
     #[command(hide = true)]
     BenchLoad {
+        kind: bench::Kind,
         target: String,
+        #[arg(long)]
+        connections: usize,
         #[arg(long)]
         rate: u32,
         #[arg(long)]
@@ -78,12 +84,19 @@ fn main() -> ExitCode {
         Task::Test { parts } => test::run(&parts),
         Task::Tools { names } => tools::run(&names),
         Task::Tidy => tidy::run(),
-        Task::Bench { suite, rounds, seconds } => bench::run(&suite, rounds, seconds),
         Task::Soak { name, seed, configurations, requests } => {
             soak::run(&name, &soak::Options { seed, configurations, requests })
         }
-        Task::BenchServer { port } => bench::serve(port),
-        Task::BenchLoad { target, rate, seconds } => bench_load(&target, rate, seconds),
+        Task::Bench { suite, rounds, seconds, record } => {
+            bench::run(bench::Options { suite, rounds, seconds, record })
+        }
+        Task::BenchServer => bench::serve(),
+        Task::BenchLoad { kind, target, connections, rate, seconds } => {
+            bench::resolve(&target).and_then(|address| {
+                let rate = (rate > 0).then_some(rate);
+                bench::load(&bench::Plan { kind, address, host: target, connections, rate, seconds })
+            })
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,15 +105,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn bench_load(target: &str, rate: u32, seconds: f64) -> anyhow::Result<()> {
-    let plan = bench::Plan {
-        address: bench::resolve(target)?,
-        host: target.to_owned(),
-        connections: 64,
-        rate: (rate > 0).then_some(rate),
-        seconds,
-    };
-    bench::load(&plan)
 }

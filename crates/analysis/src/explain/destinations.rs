@@ -8,6 +8,7 @@ use routing::endpoint::Endpoint;
 use routing::header_mutation::HeaderMutations;
 use routing::route::{Forward, Target, WeightedCluster};
 
+use super::resolve::OUTSIDE;
 use super::view::{Destination, EndpointView, header_changes, host_rewrite};
 use super::{Locate, place};
 
@@ -18,6 +19,7 @@ pub(super) type Share<'a> = (&'a str, u64, Option<&'a WeightedCluster>);
 pub(super) struct Scene<'a> {
     pub(super) config: &'a Config,
     pub(super) destination: SocketAddr,
+    pub(super) host: &'a str,
     pub(super) locate: Locate<'a>,
 }
 
@@ -62,9 +64,13 @@ impl Scene<'_> {
     fn endpoints(&self, cluster: &Cluster) -> Vec<EndpointView> {
         match &cluster.discovery {
             Discovery::OriginalDestination { port, .. } => {
-                let mut address = self.destination;
-                address.set_port(port.unwrap_or(address.port()));
-                vec![EndpointView { address: address.to_string(), workload: None }]
+                let port = port.unwrap_or(self.destination.port());
+                // An address that stands for any: the client knows the real one.
+                let address = match self.destination.ip() == OUTSIDE {
+                    true => format!("{}:{port}", self.host),
+                    false => SocketAddr::new(self.destination.ip(), port).to_string(),
+                };
+                vec![EndpointView { address, workload: None }]
             }
             Discovery::StrictDns { endpoints, .. } => endpoints.list.iter().map(view).collect(),
             Discovery::Static(_) | Discovery::Eds(_) => {

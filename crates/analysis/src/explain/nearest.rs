@@ -115,9 +115,12 @@ fn missing(config: &Config, destinations: &[Destination]) -> Option<String> {
         let cluster = &entry.value;
         let (other_port, other_subset, other_host) = parts(&cluster.name)?;
         let is_usable = !broken.exists || !config.candidates(cluster).is_empty();
-        (other_host == host && *cluster.name != **name && is_usable).then(|| match other_subset {
-            "" => format!("port {other_port} without a subset"),
-            subset => format!("port {other_port} subset {subset}"),
+        (other_host == host && *cluster.name != **name && is_usable).then(|| {
+            let on_port = if other_port == port { String::new() } else { format!(" on port {other_port}") };
+            match other_subset {
+                "" => format!("the whole Service{on_port}"),
+                subset => format!("subset {subset}{on_port}"),
+            }
         })
     });
     let others: BTreeSet<String> = others.collect();
@@ -129,7 +132,7 @@ fn missing(config: &Config, destinations: &[Destination]) -> Option<String> {
     };
     Some(match others.is_empty() {
         true => what,
-        false => format!("{what}; there are {}", list(others.into_iter())),
+        false => format!("{what}; there is {}", list(others.into_iter())),
     })
 }
 

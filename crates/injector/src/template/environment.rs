@@ -70,55 +70,12 @@ impl Variables {
 pub(crate) fn proxy_config(template: &Template<'_>) -> Result<Value, TemplateError> {
     let mut config: Map<String, Value> =
         template.settings.proxy_config.as_object().cloned().unwrap_or_default();
-    // Written as YAML more often than as JSON; JSON is what can be read here, and simple `key: value` lines.
-    let own = match template.annotations.text("proxy.istio.io/config") {
-        None => Value::Null,
-        Some(text) => match template.annotations.json("proxy.istio.io/config", "JSON") {
-            Ok(value) => value.unwrap_or_default(),
-            Err(error) => simple_lines(text).ok_or(error)?,
-        },
-    };
+    let own =
+        template.annotations.yaml("proxy.istio.io/config", "a ProxyConfig in YAML")?.unwrap_or_default();
     for (name, value) in own.as_object().cloned().unwrap_or_default() {
         config.insert(name, value);
     }
     Ok(Value::Object(config))
-}
-
-/// `key: value` lines, one level deep, with one level of indented maps.
-fn simple_lines(text: &str) -> Option<Value> {
-    let mut config = Map::new();
-    let mut parent: Option<String> = None;
-    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
-        let (key, value) = line.trim().split_once(':')?;
-        let (key, value) = (key.trim().trim_matches('"').to_owned(), value.trim());
-        let is_indented = line.starts_with([' ', '\t']);
-        match (is_indented, value, &parent) {
-            (false, "", _) => {
-                config.insert(key.clone(), json!({}));
-                parent = Some(key);
-            }
-            (false, value, _) => {
-                config.insert(key, scalar(value));
-                parent = None;
-            }
-            (true, value, Some(parent)) if !value.is_empty() => {
-                config.get_mut(parent)?.as_object_mut()?.insert(key, scalar(value));
-            }
-            (true, _, _) => return None,
-        }
-    }
-    Some(Value::Object(config))
-}
-
-fn scalar(text: &str) -> Value {
-    let quoted = text.strip_prefix(['"', '\'']).and_then(|inner| inner.strip_suffix(['"', '\'']));
-    match quoted {
-        Some(inner) => json!(inner),
-        None => match serde_json::from_str(text) {
-            Ok(value @ (Value::Bool(_) | Value::Number(_))) => value,
-            _ => json!(text),
-        },
-    }
 }
 
 fn app(pod: &Value) -> impl Iterator<Item = &Value> {
@@ -145,6 +102,3 @@ fn pod_ports(pod: &Value) -> Value {
 fn app_containers(pod: &Value) -> String {
     app(pod).filter_map(|container| container["name"].as_str()).collect::<Vec<_>>().join(",")
 }
-
-#[cfg(test)]
-mod tests;

@@ -53,7 +53,7 @@ pub(super) fn mounts(template: &Template<'_>) -> Result<Vec<Value>, TemplateErro
 
 /// What the user adds, as a list or as an object by name.
 fn users(template: &Template<'_>, name: &str, expected: &str) -> Result<Vec<Value>, AnnotationError> {
-    match template.annotations.json(name, expected)? {
+    match template.annotations.yaml(name, expected)? {
         None => Ok(Vec::new()),
         Some(Value::Array(items)) => Ok(items),
         Some(Value::Object(items)) => Ok(items

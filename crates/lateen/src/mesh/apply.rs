@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use config_store::Objects;
+use config_store::directory::{Directory, DirectoryError};
 use config_store::plan::{self, Action};
 use resources::{Object, ObjectKey, Problem, validate_references};
 
@@ -38,7 +39,9 @@ pub(super) async fn apply(mesh: Arc<Mesh>, request: ApplyRequest) -> Result<Appl
         .collect();
     let revision = match changed.is_empty() {
         true => held.revision,
-        false => mesh.directory.put(&changed).context("write the objects")?,
+        false => {
+            on_disk(&mesh, move |directory| directory.put(&changed)).await.context("write the objects")?
+        }
     };
     let changes = planned.iter().map(|(object, action)| change(&object.key, *action)).collect();
     let warnings = problems.iter().map(view).collect();
@@ -55,10 +58,21 @@ pub(super) async fn delete(mesh: Arc<Mesh>, request: DeleteRequest) -> Result<Ap
     keys.extend(objects.iter().map(|object| object.key.clone()));
     let held = mesh.directory.state();
     let planned = plan::delete(&held.objects, &keys);
-    let revision = mesh.directory.remove(&keys).context("remove the objects")?;
+    let revision =
+        on_disk(&mesh, move |directory| directory.remove(&keys)).await.context("remove the objects")?;
     let changes = planned.iter().map(|(key, action)| change(key, *action)).collect();
     let warnings = problems.iter().map(view).collect();
     delivered(&mesh, revision, changes, warnings, start).await
+}
+
+/// Changes the folder on a thread that may wait for the disk.
+async fn on_disk(
+    mesh: &Arc<Mesh>,
+    change: impl FnOnce(&Directory) -> Result<u64, DirectoryError> + Send + 'static,
+) -> Result<u64> {
+    let mesh = Arc::clone(mesh);
+    let changed = tokio::task::spawn_blocking(move || change(&mesh.directory));
+    Ok(changed.await.context("the mesh is ending")??)
 }
 
 /// Every source's objects and problems.

@@ -18,9 +18,9 @@ use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::parse::{self, Limits, Refusal};
 use crate::io::{poll_fill, poll_gone};
-use crate::upstream::ClusterState;
-use crate::upstream::connect::{ConnectError, ConnectOptions, connect};
+use crate::upstream::connect::ConnectError;
 use crate::upstream::host::{Host, Upstream};
+use crate::upstream::{ClusterState, pool};
 use crate::worker::Worker;
 
 /// What an attempt may take.
@@ -207,35 +207,16 @@ async fn acquire(
             return Ok((upstream, true));
         }
     }
-    let options = ConnectOptions {
-        bind: cluster.cluster.bind,
-        tos: worker.shared.upstream_tos,
-        timeout: cluster.cluster.connect_timeout,
-    };
     let request_done = exchange.request_done;
-    let mut connecting = Box::pin(connect(host, &options));
-    let connected = poll_fn(|context| {
+    let mut connecting = Box::pin(pool::open(cluster, host, exchange.priority, worker.shared.upstream_tos));
+    poll_fn(|context| {
         if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
             return Poll::Ready(connected.map_err(Acquire::Failed));
         }
         let deadline = deadlines.response(request_done);
         alarm.poll(deadline, context).map(|()| Err(Acquire::TimedOut(TimeLimit::Response)))
     })
-    .await;
-    match &connected {
-        Ok(_) => {
-            cluster.stats.cx_total.increment();
-            cluster.stats.cx_active.add(1);
-        }
-        Err(Acquire::Failed(error)) => {
-            cluster.stats.cx_connect_fail.increment();
-            if matches!(error, ConnectError::Timeout) {
-                cluster.stats.cx_connect_timeout.increment();
-            }
-        }
-        Err(Acquire::TimedOut(_)) => {}
-    }
-    connected.map(|upstream| (upstream, false))
+    .await
 }
 
 /// The request's head, and what an earlier attempt has read of its body.

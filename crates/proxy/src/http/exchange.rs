@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use routing::decision::{Outcome, on_request};
-use routing::route::Route;
+use routing::route::{Priority, Route};
 use routing::virtual_host::VirtualHost;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::alarm::Alarm;
@@ -94,6 +95,10 @@ pub struct Exchange<'c> {
     pub request_done: Option<Instant>,
     /// The status of gRPC, if it is gRPC.
     pub grpc_status: Option<u32>,
+    /// Which of the cluster's limits hold.
+    pub priority: Priority,
+    /// Cookies that were made for the client.
+    pub cookies: SmallVec<[String; 1]>,
 }
 
 /// What the peer said about itself.
@@ -215,6 +220,8 @@ impl<'c> Exchange<'c> {
             first_byte: None,
             request_done: body.is_done().then_some(started),
             grpc_status: None,
+            priority: Priority::Normal,
+            cookies: SmallVec::new(),
             request,
             body,
         }

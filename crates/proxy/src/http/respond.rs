@@ -254,7 +254,7 @@ async fn relay_both(
 /// The connection goes back to the pool, or is closed.
 fn keep_or_close(exchange: &Exchange<'_>, cluster: &ClusterState, mut upstream: Upstream, clean: bool) {
     upstream.served += 1;
-    let is_worn = cluster.cluster.max_requests_per_connection.is_some_and(|max| upstream.served >= max);
+    let is_worn = cluster.is_worn(&upstream);
     let kept = clean
         && !is_worn
         && exchange

@@ -3,8 +3,11 @@
 
 mod ads;
 mod backend;
+mod balancing;
 mod client;
 mod forwarding;
+mod mirroring;
+mod protection;
 mod reporting;
 mod setup;
 mod strictness;

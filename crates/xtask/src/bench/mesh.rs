@@ -6,8 +6,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::load::Figures;
-use super::measure;
+use super::case::Case;
+use super::load::{Figures, Kind};
+use super::{manifest, measure};
 use crate::process::output;
 use crate::tidy;
 
@@ -24,11 +25,16 @@ pub(super) struct BenchMesh {
 }
 
 impl BenchMesh {
-    pub(super) fn up(data_plane: &'static str) -> Result<Self> {
+    /// Both, Envoy first, alike but for the data plane, with so many further services.
+    pub(super) fn both(services: usize) -> Result<[Self; 2]> {
+        Ok([Self::up("envoy", services)?, Self::up("lateen", services)?])
+    }
+
+    fn up(data_plane: &'static str, services: usize) -> Result<Self> {
         let home = std::env::temp_dir().join(format!("lateen-bench-{}-{data_plane}", std::process::id()));
         std::fs::create_dir_all(&home).context("make a home")?;
         let yaml = home.join("bench.yaml");
-        std::fs::write(&yaml, manifest()?).context("write the manifest")?;
+        std::fs::write(&yaml, manifest::with_services(&tool()?, services)).context("write the manifest")?;
         let mut mesh = Self { data_plane, proxy: 0, home };
         let mut up = mesh.lateen()?;
         up.args(["up", "--detach", "--gateway", "127.0.0.1:0", "-f"])
@@ -54,15 +60,19 @@ impl BenchMesh {
     }
 
     /// Loads the server through the load pod's sidecar.
-    pub(super) fn load(&self, rate: Option<u32>, seconds: f64) -> Result<Figures> {
-        let tool = tool()?;
-        let rate = rate.unwrap_or(0).to_string();
-        let seconds = seconds.to_string();
-        let cpu = LOAD_CPU.to_string();
-        let mut command = self.lateen()?;
-        command.args(["exec", "load", "-c", "load", "--", "taskset", "-c", &cpu]).arg(tool);
-        command.args(["bench-load", "server:9080", "--rate", &rate, "--seconds", &seconds]);
+    pub(super) fn load(&self, case: &Case, seconds: f64) -> Result<Figures> {
+        let mut command = self.load_command(case.kind, case.connections)?;
+        command.args(["--rate", &case.rate.unwrap_or(0).to_string(), "--seconds", &seconds.to_string()]);
         serde_json::from_slice(&output(&mut command)?).context("read the load's figures")
+    }
+
+    /// The load's program in its pod.
+    pub(super) fn load_command(&self, kind: Kind, connections: usize) -> Result<Command> {
+        let mut command = self.lateen()?;
+        command.args(["exec", "load", "-c", "load", "--", "taskset", "-c", &LOAD_CPU.to_string()]);
+        command.arg(tool()?).arg("bench-load").arg(kind.name());
+        command.args([&format!("server:{}", kind.port()), "--connections", &connections.to_string()]);
+        Ok(command)
     }
 
     fn lateen(&self) -> Result<Command> {
@@ -105,67 +115,4 @@ fn child(pid: u32) -> Result<u32> {
 /// Load and server, as optimized as what they measure.
 fn tool() -> Result<PathBuf> {
     Ok(tidy::target_directory()?.join("release/xtask"))
-}
-
-/// The pods, with a route and a subset, so that there is something to decide.
-fn manifest() -> Result<String> {
-    let tool = tool()?;
-    let tool = tool.display();
-    Ok(format!(
-        r#"apiVersion: v1
-kind: Service
-metadata: {{name: server}}
-spec:
-  selector: {{app: server}}
-  ports: [{{name: http, port: 9080}}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: server}}
-spec:
-  selector: {{matchLabels: {{app: server}}}}
-  template:
-    metadata:
-      labels: {{app: server, version: v1, sidecar.istio.io/inject: "false"}}
-    spec:
-      containers:
-      - name: server
-        image: lateen/lateen
-        command: ["{tool}", "bench-server", "9080"]
-        readinessProbe: {{tcpSocket: {{port: 9080}}, periodSeconds: 1}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: load}}
-spec:
-  selector: {{matchLabels: {{app: load}}}}
-  template:
-    metadata:
-      labels: {{app: load, version: v1}}
-      annotations:
-        proxy.istio.io/config: '{{"concurrency": 1}}'
-    spec:
-      containers:
-      - name: load
-        image: lateen/lateen
-        command: ["/bin/sleep", "infinity"]
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {{name: server}}
-spec:
-  host: server
-  subsets: [{{name: v1, labels: {{version: v1}}}}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: server}}
-spec:
-  hosts: [server]
-  http:
-  - match: [{{headers: {{x-tenant: {{exact: green}}}}}}]
-    route: [{{destination: {{host: server, subset: v1}}}}]
-  - route: [{{destination: {{host: server, subset: v1}}}}]
-"#
-    ))
 }

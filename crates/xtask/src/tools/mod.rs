@@ -11,10 +11,11 @@ struct Tool {
     install: fn() -> Result<()>,
 }
 
-const TOOLS: [Tool; 4] = [
+const TOOLS: [Tool; 5] = [
     Tool { name: "nftables", install: || debian::install("nftables", "nft") },
     Tool { name: "curl", install: || debian::install("curl", "curl") },
     Tool { name: "iproute2", install: || debian::install("iproute2", "ip") },
+    Tool { name: "h2load", install: || debian::install("nghttp2-client", "h2load") },
     Tool { name: "envoy", install: envoy::install },
 ];
 

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use anyhow::{Context as _, Result};
 
-use super::poll::{Poll, head_end};
+use super::super::poll::{Poll, head_end};
 
 const LISTENER: u64 = 0;
 
@@ -16,8 +16,8 @@ struct Connection {
 }
 
 /// Serves until the process is ended.
-pub(crate) fn run(port: u16) -> Result<()> {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).context("listen")?;
+pub(super) fn run(address: SocketAddr) -> Result<()> {
+    let listener = TcpListener::bind(address).context("listen")?;
     listener.set_nonblocking(true)?;
     let answer = answer();
     let mut poll = Poll::new()?;

@@ -1,5 +1,5 @@
-//! The load: a closed loop over kept connections, or a fixed rate whose
-//! latencies count from the moment a request was due.
+//! HTTP/1.1: a closed loop over connections, kept or new for each request, or a
+//! fixed rate whose latencies count from the moment a request was due.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -7,30 +7,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
 
-use super::poll::{Poll, connect, head_end};
-
-/// What to send, how, and for how long.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) address: SocketAddr,
-    pub(crate) host: String,
-    pub(crate) connections: usize,
-    /// Requests per second; `None` is a closed loop.
-    pub(crate) rate: Option<u32>,
-    pub(crate) seconds: f64,
-}
-
-/// What came of it; latencies in microseconds.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Figures {
-    pub(crate) requests: u64,
-    pub(crate) failures: u64,
-    pub(crate) per_second: f64,
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-}
+use super::super::poll::{Poll, connect, head_end};
+use super::{Figures, Kind, Plan, request};
 
 struct Connection {
     stream: TcpStream,
@@ -40,7 +19,7 @@ struct Connection {
 }
 
 /// Runs the plan.
-pub(crate) fn run(plan: &Plan) -> Result<Figures> {
+pub(super) fn run(plan: &Plan) -> Result<Figures> {
     let request = request(&plan.host);
     let poll = Poll::new()?;
     let mut connections = Vec::with_capacity(plan.connections);
@@ -49,19 +28,22 @@ pub(crate) fn run(plan: &Plan) -> Result<Figures> {
         poll.add(&stream, token as u64)?;
         connections.push(Connection { stream, buffer: Vec::with_capacity(4096), due: None });
     }
-    let mut run = Run { request, poll, connections, latencies: Vec::new(), failures: 0 };
+    let renewed = (plan.kind == Kind::NewConnections).then_some(plan.address);
+    let mut run = Run { request, poll, connections, renewed, latencies: Vec::new(), failures: 0 };
     let start = Instant::now();
     match plan.rate {
         None => run.closed_loop(start + Duration::from_secs_f64(plan.seconds))?,
         Some(rate) => run.fixed_rate(start, rate, plan.seconds)?,
     }
-    run.figures(start.elapsed())
+    Figures::of(run.latencies, run.failures, start.elapsed().as_secs_f64())
 }
 
 struct Run {
     request: Vec<u8>,
     poll: Poll,
     connections: Vec<Connection>,
+    /// Where each request gets a connection of its own.
+    renewed: Option<SocketAddr>,
     latencies: Vec<u32>,
     failures: u64,
 }
@@ -78,9 +60,18 @@ impl Run {
                 return Ok(());
             }
             for index in done {
+                if let Some(address) = self.renewed {
+                    self.renew(index, address)?;
+                }
                 self.send(index, now)?;
             }
         }
+    }
+
+    fn renew(&mut self, index: usize, address: SocketAddr) -> Result<()> {
+        let connection = &mut self.connections[index];
+        connection.stream = connect(address)?;
+        self.poll.add(&connection.stream, index as u64)
     }
 
     fn fixed_rate(&mut self, start: Instant, rate: u32, seconds: f64) -> Result<()> {
@@ -135,19 +126,6 @@ impl Run {
         }
         Ok(done)
     }
-
-    fn figures(mut self, took: Duration) -> Result<Figures> {
-        ensure!(!self.latencies.is_empty(), "no request was answered");
-        self.latencies.sort_unstable();
-        let at = |share: f64| f64::from(self.latencies[((self.latencies.len() - 1) as f64 * share) as usize]);
-        Ok(Figures {
-            requests: self.latencies.len() as u64,
-            failures: self.failures,
-            per_second: self.latencies.len() as f64 / took.as_secs_f64(),
-            p50: at(0.5),
-            p99: at(0.99),
-        })
-    }
 }
 
 impl Connection {
@@ -175,14 +153,4 @@ impl Connection {
         self.buffer.clear();
         Ok(Some(status))
     }
-}
-
-/// A GET of some 300 bytes in eight headers, as a browser's or library's is.
-fn request(host: &str) -> Vec<u8> {
-    format!(
-        "GET /items/42?view=full HTTP/1.1\r\nhost: {host}\r\nuser-agent: lateen-bench/1\r\naccept: application/json\r\n\
-         accept-encoding: identity\r\naccept-language: en\r\nx-tenant: blue\r\nx-session: 0123456789abcdef0123456789abcdef\r\n\
-         cache-control: no-cache\r\n\r\n"
-    )
-    .into_bytes()
 }
