@@ -23,6 +23,7 @@ pub struct Shared {
     draining: AtomicBool,
     /// Draining has begun.
     pub drained: Notify,
+    tells_reasons: AtomicBool,
     /// Who this proxy is.
     pub identity: Identity,
     /// All metrics.
@@ -57,6 +58,7 @@ impl Shared {
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             drained: Notify::new(),
+            tells_reasons: AtomicBool::new(identity.tells_reasons()),
             identity,
             registry: Registry::default(),
             logs,
@@ -95,6 +97,16 @@ impl Shared {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.drained.notify_waiters();
+    }
+
+    /// Whether responses of our own say why they are given.
+    pub fn tells_reasons(&self) -> bool {
+        self.tells_reasons.load(Ordering::Relaxed)
+    }
+
+    /// From now on responses of our own say why they are given, or do not.
+    pub fn tell_reasons(&self, tell: bool) {
+        self.tells_reasons.store(tell, Ordering::Relaxed);
     }
 
     /// Whether connections are asked to close.

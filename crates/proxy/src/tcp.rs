@@ -123,9 +123,7 @@ async fn open(session: &mut Session, connection: &Connection, chain: &TcpChain) 
         }
     }
     session.flags.set(Flag::UpstreamConnectionFailure);
-    if chain.proxy.max_connect_attempts > 1 {
-        session.flags.set(Flag::UpstreamRetryLimitExceeded);
-    }
+    session.flags.set(Flag::UpstreamRetryLimitExceeded);
     None
 }
 
