@@ -70,6 +70,8 @@ pub struct Facets {
     pub extensions: Extensions,
     /// What holds for the whole mesh; a snapshot's generator sets it.
     pub mesh_config: Arc<MeshConfig>,
+    /// Whether its agent answers the application's questions about names.
+    pub captures_names: bool,
 }
 
 /// A place.
@@ -113,6 +115,7 @@ impl Node {
             locality: locality(node.locality.as_ref()),
             extensions: Extensions::of_node(node, istio_version.as_deref()),
             mesh_config: Arc::default(),
+            captures_names: metadata.text("DNS_CAPTURE").as_deref() == Some("true"),
         };
         Ok(Self { id: node.id.clone(), ip: (*ip).to_owned(), name: name.to_owned(), facets })
     }
