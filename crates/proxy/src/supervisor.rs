@@ -14,6 +14,7 @@ use crate::ads::{self, StreamEvent};
 use crate::control::Control;
 use crate::dns::Resolver;
 use crate::extensions::introduce;
+use crate::memory;
 use crate::outliers;
 use crate::shared::Shared;
 use crate::start::{SetLogLevel, XdsAddress};
@@ -73,7 +74,7 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
     tokio::spawn(outliers::watch(supervisor.shared.clone()));
     let (events, mut stream) = unbounded_channel();
     let mut subscriber = supervisor.xds.take().map(|address| {
-        tokio::spawn(ads::keep_open(address, events.clone()));
+        tokio::spawn(ads::keep_open(address, supervisor.shared.upstream_tos, events.clone()));
         Subscriber::new(introduce(supervisor.shared.identity.node.clone()), inventory.clone())
     });
     loop {
@@ -140,6 +141,10 @@ impl Supervisor {
         };
         if ready {
             self.ready.store(true, Ordering::Release);
+            match memory::drop_clean_pages() {
+                Ok(bytes) => tracing::debug!(bytes, "dropped the pages of the start"),
+                Err(error) => tracing::debug!("the pages of the start stay resident: {error}"),
+            }
         }
     }
 }
