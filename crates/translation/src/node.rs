@@ -85,6 +85,25 @@ pub struct Locality {
     pub sub_zone: String,
 }
 
+impl Locality {
+    /// Where a pod is, as its labels say.
+    pub(crate) fn of_labels(labels: &BTreeMap<String, String>) -> Self {
+        if let Some(text) = labels.get("istio-locality").filter(|text| !text.is_empty()) {
+            // Labels hold no slashes, so dots stand for them.
+            let separator = if text.contains('/') { '/' } else { '.' };
+            let mut parts = text.splitn(3, separator).map(str::to_owned);
+            let mut next = || parts.next().unwrap_or_default();
+            return Self { region: next(), zone: next(), sub_zone: next() };
+        }
+        let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+        Self {
+            region: label("topology.kubernetes.io/region"),
+            zone: label("topology.kubernetes.io/zone"),
+            sub_zone: label("topology.istio.io/subzone"),
+        }
+    }
+}
+
 impl Node {
     /// Reads a node as it comes in the first request of a stream.
     pub fn from_xds(node: &v3::Node) -> Result<Self, NodeError> {
