@@ -20,6 +20,7 @@ pub mod io;
 pub mod listen;
 pub mod logs;
 pub mod memory;
+pub mod proxy_protocol;
 pub mod report;
 pub mod shared;
 pub mod start;

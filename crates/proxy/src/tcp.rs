@@ -19,6 +19,7 @@ use crate::chain::{Kind, TcpChain};
 use crate::flags::{Flag, Flags};
 use crate::http::connection::Connection;
 use crate::identities::{PeerId, ServiceId};
+use crate::proxy_protocol::announce;
 use crate::report::TcpKey;
 use crate::upstream::ClusterState;
 use crate::upstream::connect::{ConnectError, ConnectOptions, connect};
@@ -109,6 +110,11 @@ async fn open(session: &mut Session, connection: &Connection, chain: &TcpChain) 
             Ok(upstream) => {
                 cluster.stats.cx_total.increment();
                 cluster.stats.cx_active.add(1);
+                let mut upstream = upstream;
+                if let Some(version) = cluster.cluster.proxy_protocol {
+                    // An endpoint that is gone already is noticed when bytes move.
+                    let _ = announce(&mut upstream.stream, version, connection.peer, connection.local).await;
+                }
                 session.upstream_local = Some(upstream.local);
                 session.transport_failure.clear();
                 return Some(upstream);

@@ -39,6 +39,7 @@ pub mod message;
 pub mod metadata;
 pub mod path;
 pub mod percent;
+pub mod proxy_protocol;
 pub mod redirect;
 pub mod regex_match;
 pub mod retry;

@@ -17,6 +17,7 @@ use crate::http::connection::Version;
 use crate::http::ends::{Departure, Downstream, Sink, Source};
 use crate::http::exchange::{Exchange, Tunnel};
 use crate::http2::client::{Connection, SendError, Stream, Turn, reset_of};
+use crate::proxy_protocol::announce;
 use crate::upstream::ClusterState;
 use crate::upstream::connect::{ConnectError, ConnectOptions, connect};
 use crate::upstream::host::{Host, Upstream};
@@ -110,15 +111,16 @@ pub async fn acquire(
         let (stream, used) = waiting(exchange, io, alarm, deadlines, getting).await?;
         return Ok((Channel::Http2(Box::new(stream)), used));
     }
-    if !fresh && !terminates {
+    if !fresh && !terminates && cluster.cluster.proxy_protocol.is_none() {
         let (idle, closed) = host.take_idle();
         cluster.stats.closed(closed);
         if let Some(upstream) = idle {
             return Ok((Channel::Http1(upstream), true));
         }
     }
-    let connecting =
-        async { dial(worker, cluster, host).await.map_err(|error| Acquire::Failed(Rc::new(error))) };
+    let connecting = async {
+        dial(exchange, worker, cluster, host).await.map_err(|error| Acquire::Failed(Rc::new(error)))
+    };
     let upstream = waiting(exchange, io, alarm, deadlines, connecting).await?;
     Ok((if terminates { Channel::Bytes(upstream) } else { Channel::Http1(upstream) }, false))
 }
@@ -150,7 +152,12 @@ async fn waiting<T>(
 }
 
 /// A new connection.
-async fn dial(worker: &Worker, cluster: &ClusterState, host: &Host) -> Result<Upstream, ConnectError> {
+async fn dial(
+    exchange: &Exchange<'_>,
+    worker: &Worker,
+    cluster: &ClusterState,
+    host: &Host,
+) -> Result<Upstream, ConnectError> {
     let options = ConnectOptions {
         bind: cluster.cluster.bind,
         tos: worker.shared.upstream_tos,
@@ -169,7 +176,14 @@ async fn dial(worker: &Worker, cluster: &ClusterState, host: &Host) -> Result<Up
             }
         }
     }
-    connected
+    let mut upstream = connected?;
+    if let Some(version) = cluster.cluster.proxy_protocol {
+        let connection = exchange.connection;
+        announce(&mut upstream.stream, version, exchange.remote, connection.local)
+            .await
+            .map_err(ConnectError::Refused)?;
+    }
+    Ok(upstream)
 }
 
 /// A stream with the request's head on it.
@@ -182,13 +196,21 @@ async fn stream(
 ) -> Result<(Stream, bool), Acquire> {
     let mut fresh = fresh;
     loop {
-        let (connection, mut used) = shared(worker, cluster, host, fresh).await?;
+        let (connection, mut used) = match cluster.cluster.proxy_protocol {
+            None => shared(exchange, worker, cluster, host, fresh).await?,
+            // Such a connection speaks for one client alone.
+            Some(_) => {
+                let made = start(exchange, worker, cluster, host).await;
+                (made.map_err(|error| Acquire::Failed(Rc::new(error)))?, false)
+            }
+        };
         fresh = false;
         used &= connection.is_used();
         let is_all = exchange.body.is_done()
             && exchange.body.replay().is_none_or(<[u8]>::is_empty)
             && !exchange.is_tunnel();
         let max_requests = cluster.cluster.max_requests_per_connection;
+        let max_requests = cluster.cluster.proxy_protocol.map_or(max_requests, |_| Some(1));
         match connection.send(&exchange.request, exchange.upgrade.as_deref(), is_all, max_requests).await {
             Ok(stream) => return Ok((stream, used)),
             // The server said good-bye in the meantime.
@@ -204,6 +226,7 @@ async fn stream(
 /// A connection that many requests share; the second result tells whether it
 /// was there already.
 async fn shared(
+    exchange: &Exchange<'_>,
     worker: &Worker,
     cluster: &ClusterState,
     host: &Rc<Host>,
@@ -222,7 +245,7 @@ async fn shared(
             Turn::Connect(connecting) => {
                 // When this request ends first, another one connects.
                 let attempt = host.http2.attempt(connecting);
-                let made = start(worker, cluster, host).await.map_err(Rc::new);
+                let made = start(exchange, worker, cluster, host).await.map_err(Rc::new);
                 attempt.made(made.clone());
                 return made.map(|connection| (connection, false)).map_err(Acquire::Failed);
             }
@@ -230,8 +253,13 @@ async fn shared(
     }
 }
 
-async fn start(worker: &Worker, cluster: &ClusterState, host: &Host) -> Result<Rc<Connection>, ConnectError> {
-    let upstream = dial(worker, cluster, host).await?;
+async fn start(
+    exchange: &Exchange<'_>,
+    worker: &Worker,
+    cluster: &ClusterState,
+    host: &Host,
+) -> Result<Rc<Connection>, ConnectError> {
+    let upstream = dial(exchange, worker, cluster, host).await?;
     Connection::start(upstream, &cluster.cluster.http2, cluster.stats.clone()).await.map_err(|error| {
         cluster.stats.closed(1);
         ConnectError::Refused(std::io::Error::other(error.to_string()))

@@ -314,6 +314,7 @@ fn keep_or_close(exchange: &Exchange<'_>, cluster: &ClusterState, channel: Chann
     let is_worn = cluster.cluster.max_requests_per_connection.is_some_and(|max| upstream.served >= max);
     let kept = clean
         && !is_worn
+        && cluster.cluster.proxy_protocol.is_none()
         && exchange
             .host
             .as_ref()

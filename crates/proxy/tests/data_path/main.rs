@@ -1,6 +1,7 @@
 //! The data path as a whole, in this process: a proxy on a static
 //! configuration or a scripted control plane, in front of small backends.
 
+mod abuse;
 mod ads;
 mod backend;
 mod client;
@@ -8,6 +9,7 @@ mod forwarding;
 mod grpc;
 mod http2;
 mod peers;
+mod proxy_protocol;
 mod reporting;
 mod setup;
 mod strictness;
