@@ -10,7 +10,7 @@ mod edit;
 mod files;
 mod watcher;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::State;
 use edit::{Changes, Lost};
+use files::Staged;
 
 /// A watched folder; dropped, it is no longer watched.
 pub struct Directory {
@@ -120,7 +121,8 @@ impl Directory {
     ///
     /// # Errors
     /// A file cannot be written, or is broken so that the object cannot be
-    /// found in it; files before it are written.
+    /// found in it: then nothing is written. When a file cannot be put in its
+    /// place, those before it are written.
     pub fn put(&self, objects: &[Arc<Object>]) -> Result<u64, DirectoryError> {
         self.shared.put(objects)
     }
@@ -130,7 +132,8 @@ impl Directory {
     ///
     /// # Errors
     /// A file cannot be written, or is broken so that the object cannot be
-    /// found in it; files before it are written.
+    /// found in it: then nothing is written. When a file cannot be put in its
+    /// place, those before it are written.
     pub fn remove(&self, keys: &[ObjectKey]) -> Result<u64, DirectoryError> {
         self.shared.remove(keys)
     }
@@ -180,52 +183,86 @@ impl Shared {
 
     fn put(&self, objects: &[Arc<Object>]) -> Result<u64, DirectoryError> {
         let mut known = self.lock();
+        let holders = holders(&known);
         let mut changes: BTreeMap<PathBuf, Changes> = BTreeMap::new();
         for object in objects {
-            let path = holders(&known, &object.key).next().cloned();
+            let path = holders.get(&object.key).and_then(|paths| paths.first().copied().cloned());
             let path = path.unwrap_or_else(|| files::path_of(&self.root, &object.key));
             changes.entry(path).or_default().insert(object.key.clone(), Some(Arc::clone(object)));
         }
-        self.change(&mut known, changes)
+        self.change(&mut known, &changes)
     }
 
     fn remove(&self, keys: &[ObjectKey]) -> Result<u64, DirectoryError> {
         let mut known = self.lock();
+        let holders = holders(&known);
         let mut changes: BTreeMap<PathBuf, Changes> = BTreeMap::new();
         for key in keys {
-            for path in holders(&known, key) {
-                changes.entry(path.clone()).or_default().insert(key.clone(), None);
+            for path in holders.get(key).into_iter().flatten() {
+                changes.entry((*path).clone()).or_default().insert(key.clone(), None);
             }
         }
-        self.change(&mut known, changes)
+        self.change(&mut known, &changes)
     }
 
-    /// Writes the changes, file by file, and publishes what is written, even when a later file fails.
+    /// Writes the changes: nothing when one of the files is broken or the disk
+    /// is full, else file by file. Publishes what is written, even when a later
+    /// file fails.
     fn change(
         &self,
         known: &mut BTreeMap<PathBuf, Known>,
-        changes: BTreeMap<PathBuf, Changes>,
+        changes: &BTreeMap<PathBuf, Changes>,
     ) -> Result<u64, DirectoryError> {
-        let mut written =
-            || changes.iter().try_for_each(|(path, changes)| self.change_file(known, path, changes));
-        let result = written();
+        let planned = changes
+            .iter()
+            .map(|(path, changes)| Ok((path.as_path(), self.plan(known, path, changes)?)))
+            .collect::<Result<Vec<_>, DirectoryError>>()?;
+        let texts = planned.iter().filter_map(|(path, planned)| match planned {
+            Planned::Written(file) => Some((*path, file.text.as_str())),
+            Planned::Kept(_) | Planned::Deleted => None,
+        });
+        let mut staged = Staged::write(texts)?;
+        let place = || {
+            planned.into_iter().try_for_each(|(path, planned)| match planned {
+                Planned::Kept(file) => {
+                    known.insert(path.to_owned(), file);
+                    Ok(())
+                }
+                Planned::Written(file) => {
+                    staged.put_in_place(path)?;
+                    known.insert(path.to_owned(), file);
+                    Ok(())
+                }
+                Planned::Deleted => {
+                    files::delete(path)?;
+                    known.remove(path);
+                    Ok(())
+                }
+            })
+        };
+        let placed = place();
         let revision = self.publish(known);
-        result.map(|()| revision)
+        placed?;
+        let folders: BTreeSet<&Path> = changes.keys().filter_map(|path| path.parent()).collect();
+        folders.into_iter().filter(|folder| folder.is_dir()).try_for_each(files::flush_folder)?;
+        Ok(revision)
     }
 
-    fn change_file(
+    /// What becomes of a file.
+    fn plan(
         &self,
-        known: &mut BTreeMap<PathBuf, Known>,
+        known: &BTreeMap<PathBuf, Known>,
         path: &Path,
         changes: &Changes,
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<Planned, DirectoryError> {
         let mut file = known.get(path).cloned().unwrap_or_default();
         let parsed = parse(&self.root, path, &file.text);
         let says_so = |key: &ObjectKey, change: &Option<Arc<Object>>| {
             let current = parsed.objects.iter().find(|object| object.key == *key);
             matches!((current, change), (Some(current), Some(change)) if current.raw == change.raw)
         };
-        if !changes.iter().all(|(key, change)| says_so(key, change)) {
+        let is_written = !changes.iter().all(|(key, change)| says_so(key, change));
+        if is_written {
             let text = edit::edit(&file.text, &parsed, &file.parsed.objects, changes)
                 .map_err(|Lost(key)| DirectoryError::Broken { path: path.to_owned(), key: Box::new(key) })?;
             let held = std::mem::take(&mut file.parsed.objects);
@@ -233,18 +270,14 @@ impl Shared {
             let last = Known { text: String::new(), parsed: Parsed { objects: kept, problems: Vec::new() } };
             file = read(&self.root, path, text, Some(&last));
             if file.parsed.objects.is_empty() && file.parsed.problems.is_empty() {
-                files::delete(path)?;
-                known.remove(path);
-                return Ok(());
+                return Ok(Planned::Deleted);
             }
-            files::replace(path, &file.text)?;
         }
         for object in changes.values().flatten() {
             file.parsed.objects.retain(|held| held.key != object.key);
             file.parsed.objects.push(Arc::clone(object));
         }
-        known.insert(path.to_owned(), file);
-        Ok(())
+        Ok(if is_written { Planned::Written(file) } else { Planned::Kept(file) })
     }
 
     fn publish(&self, known: &BTreeMap<PathBuf, Known>) -> u64 {
@@ -263,6 +296,16 @@ impl Shared {
         self.state.send_replace(Arc::new(state));
         revision
     }
+}
+
+/// What becomes of a file that a change concerns.
+enum Planned {
+    /// It says so already.
+    Kept(Known),
+    /// It gets another text.
+    Written(Known),
+    /// It says nothing any more.
+    Deleted,
 }
 
 /// Whether a file that had objects may be found empty: an editor empties a file before it writes.
@@ -321,10 +364,15 @@ fn written_twice(object: &Object, first: &Object) -> Problem {
     Problem::at(object, &FieldPath::root(), Code::DuplicateObject, message, "remove one of the two")
 }
 
-/// The files that hold an object.
-fn holders<'a>(known: &'a BTreeMap<PathBuf, Known>, key: &'a ObjectKey) -> impl Iterator<Item = &'a PathBuf> {
-    let holds = |file: &Known| file.parsed.objects.iter().any(|object| object.key == *key);
-    known.iter().filter(move |(_, file)| holds(file)).map(|(path, _)| path)
+/// The files that hold each object.
+fn holders(known: &BTreeMap<PathBuf, Known>) -> BTreeMap<ObjectKey, Vec<&PathBuf>> {
+    let mut holders: BTreeMap<ObjectKey, Vec<&PathBuf>> = BTreeMap::new();
+    for (path, file) in known {
+        for object in &file.parsed.objects {
+            holders.entry(object.key.clone()).or_default().push(path);
+        }
+    }
+    holders
 }
 
 #[cfg(test)]

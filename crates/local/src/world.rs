@@ -86,10 +86,14 @@ pub(crate) fn enter_user_namespace(
     inner_gid: u32,
     outer_gid: u32,
 ) -> Result<(), Failure> {
-    let remedy = || namespace_remedy(Path::new("/"), false);
     unshare(CloneFlags::CLONE_NEWUSER)
         .step("make a user namespace")
-        .map_err(|failure| failure.remedy(remedy()))?;
+        .map_err(|failure| failure.remedy(namespace_remedy(Path::new("/"), false)))?;
+    map_ids(inner_uid, outer_uid, inner_gid, outer_gid)
+}
+
+/// Maps one user and one group in the user namespace that this process has just made.
+pub(crate) fn map_ids(inner_uid: u32, outer_uid: u32, inner_gid: u32, outer_gid: u32) -> Result<(), Failure> {
     let maps = [
         ("/proc/self/setgroups", "deny".to_owned()),
         ("/proc/self/uid_map", format!("{inner_uid} {outer_uid} 1")),
@@ -98,7 +102,7 @@ pub(crate) fn enter_user_namespace(
     for (file, text) in maps {
         std::fs::write(file, text)
             .step(format!("write `{file}` of a new user namespace"))
-            .map_err(|failure| failure.remedy(remedy()))?;
+            .map_err(|failure| failure.remedy(namespace_remedy(Path::new("/"), false)))?;
     }
     Ok(())
 }

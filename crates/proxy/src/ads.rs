@@ -1,16 +1,24 @@
 //! The stream to the control plane: opened again and again, with a pause
 //! that grows. What is said on it is decided elsewhere.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
+use tower_service::Service;
 use xds::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
+use crate::dial::dial;
 use crate::start::XdsAddress;
 
 /// What happens on the stream.
@@ -49,11 +57,11 @@ enum StreamError {
 }
 
 /// Keeps a stream open for ever.
-pub async fn keep_open(address: XdsAddress, events: UnboundedSender<StreamEvent>) {
+pub async fn keep_open(address: XdsAddress, tos: Option<u32>, events: UnboundedSender<StreamEvent>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let mut answered = false;
-        let error = match stream(&address, &events, &mut answered).await {
+        let error = match stream(&address, tos, &events, &mut answered).await {
             Err(StreamError::Unwanted) => return,
             Err(error) => error,
             Ok(never) => match never {},
@@ -84,10 +92,11 @@ fn telling(error: &dyn std::error::Error) -> String {
 
 async fn stream(
     address: &XdsAddress,
+    tos: Option<u32>,
     events: &UnboundedSender<StreamEvent>,
     answered: &mut bool,
 ) -> Result<std::convert::Infallible, StreamError> {
-    let channel = connect(address).await?;
+    let channel = connect(address, tos).await?;
     let mut grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE);
     grpc.ready().await.map_err(|error| StreamError::Connect(address.clone(), error))?;
     let (requests, received) = unbounded_channel();
@@ -110,7 +119,7 @@ async fn stream(
     Err(StreamError::Ended)
 }
 
-async fn connect(address: &XdsAddress) -> Result<Channel, StreamError> {
+async fn connect(address: &XdsAddress, tos: Option<u32>) -> Result<Channel, StreamError> {
     let uri = match address {
         XdsAddress::Tcp(authority) => format!("http://{authority}"),
         XdsAddress::Unix(path) => format!("unix://{}", path.display()),
@@ -121,6 +130,34 @@ async fn connect(address: &XdsAddress) -> Result<Channel, StreamError> {
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true);
-    let connected = endpoint.connect().await;
+    let connected = match address {
+        XdsAddress::Unix(_) => endpoint.connect().await,
+        XdsAddress::Tcp(authority) => {
+            let dialler = Dialler { target: authority.clone(), tos };
+            endpoint.connect_with_connector(dialler).await
+        }
+    };
     connected.map_err(|error| StreamError::Connect(address.clone(), error))
+}
+
+/// Connects as capture rules want it.
+#[derive(Clone)]
+struct Dialler {
+    target: String,
+    tos: Option<u32>,
+}
+
+impl Service<Uri> for Dialler {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<TcpStream>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let Dialler { target, tos } = self.clone();
+        Box::pin(async move { dial(&target, tos).await.map(TokioIo::new) })
+    }
 }

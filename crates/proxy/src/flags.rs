@@ -17,6 +17,8 @@ pub enum Flag {
     UpstreamConnectionFailure,
     /// The upstream ended the connection.
     UpstreamConnectionTermination,
+    /// There is too much under way already.
+    UpstreamOverflow,
     /// No route matches.
     NoRoute,
     /// A delay was injected.
@@ -51,6 +53,7 @@ impl Flag {
             Flag::UpstreamRemoteReset => "UR",
             Flag::UpstreamConnectionFailure => "UF",
             Flag::UpstreamConnectionTermination => "UC",
+            Flag::UpstreamOverflow => "UO",
             Flag::NoRoute => "NR",
             Flag::DelayInjected => "DI",
             Flag::FaultInjected => "FI",
@@ -76,6 +79,11 @@ impl Flags {
         if !self.0.contains(&flag) {
             self.0.push(flag);
         }
+    }
+
+    /// Whether a flag is set.
+    pub fn has(&self, flag: Flag) -> bool {
+        self.0.contains(&flag)
     }
 
     /// Whether none is set.

@@ -5,6 +5,7 @@
 //! [`attempt`] sends it upstream and waits for the answer, [`respond`] brings
 //! that back, and [`record`] writes down what happened.
 
+pub mod affinity;
 pub mod attempt;
 pub mod body;
 pub mod channel;
@@ -15,7 +16,9 @@ pub mod exchange;
 pub mod forward;
 pub mod interim;
 pub mod local_reply;
+pub mod mirror;
 pub mod mutate;
+pub mod reason;
 pub mod record;
 pub mod relay;
 pub mod request_head;

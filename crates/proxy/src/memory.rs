@@ -1,4 +1,4 @@
-//! Gives back what only the start needed.
+//! Gives back memory that is no longer needed.
 //!
 //! Starting touches much of the program once: arguments, decoding of every
 //! message type, building of tables.  Those pages stay mapped, and so count as
@@ -76,10 +76,18 @@ fn kib(value: &str) -> Option<u64> {
     value.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-mod advise {
-    //! The one call into the kernel.
+/// Has the allocator return what is free to the kernel.
+///
+/// A large response is decoded, compiled and forgotten: what it took lies free
+/// between what stays, and glibc gives back only what is free at the end.
+pub fn return_free() {
+    advise::trim();
+}
 
-    #![expect(unsafe_code, reason = "madvise takes an address")]
+mod advise {
+    //! The calls that the compiler cannot check.
+
+    #![expect(unsafe_code, reason = "madvise takes an address, malloc_trim is C")]
 
     use std::io;
 
@@ -92,6 +100,16 @@ mod advise {
         // program's own mappings last as long as the process.
         unsafe { rustix::mm::madvise(address, length, rustix::mm::Advice::LinuxDontNeed) }?;
         Ok(())
+    }
+
+    /// glibc's `malloc_trim(3)`; other C libraries keep less and have none.
+    pub(super) fn trim() {
+        #[cfg(target_env = "gnu")]
+        // SAFETY: it takes a size to keep, may be called at any time from any
+        // thread, and touches free memory only.
+        unsafe {
+            libc::malloc_trim(0);
+        }
     }
 }
 

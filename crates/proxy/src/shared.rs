@@ -13,6 +13,7 @@ use telemetry::metrics::Registry;
 use tokio::sync::Notify;
 
 use crate::identity::Identity;
+use crate::upstream::protection::Protections;
 
 /// Shared by all threads; nothing in it is written on the path of a request.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct Shared {
     draining: AtomicBool,
     /// Draining has begun.
     pub drained: Notify,
+    tells_reasons: AtomicBool,
     /// Who this proxy is.
     pub identity: Identity,
     /// All metrics.
@@ -31,6 +33,8 @@ pub struct Shared {
     /// The type of service of upstream connections, by which capture rules
     /// know them.
     pub upstream_tos: Option<u32>,
+    /// What workers share about clusters.
+    pub protections: Protections,
     /// When the proxy started.
     pub started: Instant,
     /// The same as wall-clock time.
@@ -54,10 +58,12 @@ impl Shared {
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             drained: Notify::new(),
+            tells_reasons: AtomicBool::new(identity.tells_reasons()),
             identity,
             registry: Registry::default(),
             logs,
             upstream_tos,
+            protections: Protections::default(),
             started: Instant::now(),
             started_at: SystemTime::now(),
         }
@@ -91,6 +97,16 @@ impl Shared {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.drained.notify_waiters();
+    }
+
+    /// Whether responses of our own say why they are given.
+    pub fn tells_reasons(&self) -> bool {
+        self.tells_reasons.load(Ordering::Relaxed)
+    }
+
+    /// From now on responses of our own say why they are given, or do not.
+    pub fn tell_reasons(&self, tell: bool) {
+        self.tells_reasons.store(tell, Ordering::Relaxed);
     }
 
     /// Whether connections are asked to close.

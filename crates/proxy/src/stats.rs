@@ -1,5 +1,9 @@
 //! Envoy's own statistics, as far as this proxy keeps them.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use routing::cluster::Cluster;
 use telemetry::metrics::{Counter, Gauge, Metric, Registry, Series};
 
@@ -29,6 +33,9 @@ pub struct ClusterStats {
     /// Bytes that were received.
     pub cx_rx_bytes: Counter,
     classes: [Counter; 5],
+    registry: Registry,
+    name: Box<str>,
+    rare: RefCell<BTreeMap<&'static str, Rc<Counter>>>,
 }
 
 macro_rules! cluster_metric {
@@ -70,7 +77,22 @@ impl ClusterStats {
             cx_tx_bytes: counter(cluster_metric!("upstream_cx_tx_bytes_total")),
             cx_rx_bytes: counter(cluster_metric!("upstream_cx_rx_bytes_total")),
             classes: ["1", "2", "3", "4", "5"].map(class),
+            registry: registry.clone(),
+            name: name.into(),
+            rare: RefCell::default(),
         }
+    }
+
+    /// A counter for what most clusters never see; it exists once it counts.
+    pub fn rare(&self, name: &'static str) -> Rc<Counter> {
+        let make = || {
+            let metric = RARE.iter().find(|metric| metric.strip_prefix("envoy_cluster_") == Some(name));
+            let metric = Metric { name: metric.copied().unwrap_or("envoy_cluster_other"), help: "" };
+            let labels = [("cluster_name", &*self.name)];
+            let dotted = format!("cluster.{}.{name}", self.name);
+            Rc::new(self.registry.counter(metric, Series { labels: &labels, dotted: &dotted }))
+        };
+        self.rare.borrow_mut().entry(name).or_insert_with(make).clone()
     }
 
     /// A response with this status came.
@@ -88,6 +110,24 @@ impl ClusterStats {
         }
     }
 }
+
+/// What most clusters never see.
+const RARE: [&str; 14] = [
+    "envoy_cluster_upstream_cx_overflow",
+    "envoy_cluster_upstream_cx_max_requests",
+    "envoy_cluster_upstream_cx_max_duration_reached",
+    "envoy_cluster_upstream_cx_idle_timeout",
+    "envoy_cluster_upstream_rq_pending_overflow",
+    "envoy_cluster_upstream_rq_per_try_timeout",
+    "envoy_cluster_upstream_rq_retry_success",
+    "envoy_cluster_upstream_rq_retry_overflow",
+    "envoy_cluster_upstream_rq_retry_limit_exceeded",
+    "envoy_cluster_upstream_rq_retry_backoff_exponential",
+    "envoy_cluster_upstream_rq_retry_backoff_ratelimited",
+    "envoy_cluster_upstream_rq_shadow_dropped",
+    "envoy_cluster_upstream_rq_shadow_total",
+    "envoy_cluster_lb_healthy_panic",
+];
 
 /// What is counted about one HTTP connection manager by one worker.
 #[derive(Debug)]

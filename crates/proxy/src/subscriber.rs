@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use prost::{Message, Name};
 use routing::compile::{Changes, Kind, Rejection};
 use routing::config::Config;
@@ -18,6 +19,11 @@ use xds::subscription::client::{Client, Interest, Received, Request, Update};
 use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, ROUTE};
 
 use crate::control::Control;
+use crate::memory;
+
+/// A response of this size leaves enough behind to look for what can be
+/// given back, in bytes.
+const LARGE: usize = 256 * 1024;
 
 /// A resource as it was received.
 #[derive(Debug, Clone)]
@@ -109,6 +115,7 @@ impl Subscriber {
     /// names.
     pub fn answered(&mut self, response: DeltaDiscoveryResponse, control: &mut Control) {
         let Some(update) = self.client.on_delta(response) else { return };
+        let size: usize = update.added.iter().map(|received| received.body.value.len()).sum();
         let (changes, mut rejected) = changes(&update);
         let applied = control.apply(&changes);
         rejected.extend(applied.rejections.iter().filter_map(|rejection| concerns(rejection, &update)));
@@ -116,6 +123,10 @@ impl Subscriber {
         let answer = self.client.conclude(&update, &rejected);
         self.send(answer);
         self.follow(control);
+        drop((update, changes));
+        if size > LARGE {
+            memory::return_free();
+        }
     }
 
     /// Asks for the routes and endpoints that the configuration names, and
@@ -169,7 +180,10 @@ impl Subscriber {
         let held = inventory.held.entry(update.type_url.clone()).or_default();
         for Received { name, version, body } in &update.added {
             if !rejected.iter().any(|(refused, _)| refused == name) {
-                held.insert(name.clone(), Stored { version: version.clone(), body: body.clone(), at: now });
+                // A copy: the part of a response would keep all of it in memory.
+                let value = Bytes::copy_from_slice(&body.value);
+                let body = Any { type_url: body.type_url.clone(), value };
+                held.insert(name.clone(), Stored { version: version.clone(), body, at: now });
             }
         }
         for name in &update.removed {

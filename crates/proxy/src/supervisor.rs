@@ -15,6 +15,7 @@ use crate::control::Control;
 use crate::dns::Resolver;
 use crate::extensions::introduce;
 use crate::memory;
+use crate::outliers;
 use crate::shared::Shared;
 use crate::start::{SetLogLevel, XdsAddress};
 use crate::subscriber::{SharedInventory, Subscriber, is_initialized};
@@ -70,9 +71,10 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
     let mut resolver = Resolver::new(found);
     let inventory = SharedInventory::default();
     supervisor.start_admin(&inventory);
+    tokio::spawn(outliers::watch(supervisor.shared.clone()));
     let (events, mut stream) = unbounded_channel();
     let mut subscriber = supervisor.xds.take().map(|address| {
-        tokio::spawn(ads::keep_open(address, events.clone()));
+        tokio::spawn(ads::keep_open(address, supervisor.shared.upstream_tos, events.clone()));
         Subscriber::new(introduce(supervisor.shared.identity.node.clone()), inventory.clone())
     });
     loop {

@@ -21,9 +21,10 @@ use crate::http::connection::Connection;
 use crate::identities::{PeerId, ServiceId};
 use crate::proxy_protocol::announce;
 use crate::report::TcpKey;
-use crate::upstream::ClusterState;
-use crate::upstream::connect::{ConnectError, ConnectOptions, connect};
+use crate::upstream::connect::ConnectError;
 use crate::upstream::host::{Host, Upstream};
+use crate::upstream::vitals::Outcome;
+use crate::upstream::{ClusterState, Wish, pool};
 use pump::Pump;
 use record::TcpRecord;
 
@@ -93,23 +94,21 @@ async fn open(session: &mut Session, connection: &Connection, chain: &TcpChain) 
         return None;
     };
     session.cluster = Some(cluster.clone());
-    let options = ConnectOptions {
-        bind: cluster.cluster.bind,
-        tos: worker.shared.upstream_tos,
-        timeout: cluster.cluster.connect_timeout,
-    };
     for _ in 0..chain.proxy.max_connect_attempts {
-        let Some(host) = cluster.choose(|| Some(connection.local), &[], 1) else {
+        let Some(host) = cluster.choose(|| Some(connection.local), &Wish::default()) else {
             session.flags.set(Flag::NoHealthyUpstream);
             cluster.stats.cx_none_healthy.increment();
             return None;
         };
         session.attempts += 1;
         session.host = Some(host.clone());
-        match connect(&host, &options).await {
+        let Some(slot) = pool::slot_within_limits(&cluster, &host) else {
+            session.flags.set(Flag::UpstreamOverflow);
+            return None;
+        };
+        match pool::dial(&cluster, &host, worker.shared.upstream_tos, slot).await {
             Ok(upstream) => {
-                cluster.stats.cx_total.increment();
-                cluster.stats.cx_active.add(1);
+                cluster.note(&host, Outcome::Served);
                 let mut upstream = upstream;
                 if let Some(version) = cluster.cluster.proxy_protocol {
                     // An endpoint that is gone already is noticed when bytes move.
@@ -120,18 +119,17 @@ async fn open(session: &mut Session, connection: &Connection, chain: &TcpChain) 
                 return Some(upstream);
             }
             Err(error) => {
-                cluster.stats.cx_connect_fail.increment();
-                if matches!(error, ConnectError::Timeout) {
-                    cluster.stats.cx_connect_timeout.increment();
-                }
+                let outcome = match error {
+                    ConnectError::Timeout => Outcome::TimedOut,
+                    _ => Outcome::Broken,
+                };
+                cluster.note(&host, outcome);
                 session.transport_failure = error.reason().replace(' ', "_");
             }
         }
     }
     session.flags.set(Flag::UpstreamConnectionFailure);
-    if chain.proxy.max_connect_attempts > 1 {
-        session.flags.set(Flag::UpstreamRetryLimitExceeded);
-    }
+    session.flags.set(Flag::UpstreamRetryLimitExceeded);
     None
 }
 

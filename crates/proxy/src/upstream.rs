@@ -3,6 +3,9 @@
 
 pub mod connect;
 pub mod host;
+pub mod pool;
+pub mod protection;
+pub mod vitals;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -13,16 +16,21 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use routing::address::Address;
-use routing::balance::{Balancer, mix};
-use routing::cluster::{Cluster, Discovery};
-use routing::endpoint::Endpoints;
+use routing::balance::{Balancer, Hosts, Loads, Query};
+use routing::cluster::{Cluster, Discovery, Limits};
+use routing::endpoint::{Endpoint, Endpoints};
 use routing::filter_chain::Transport;
+use routing::retry::priorities::TriedPriorities;
+use routing::retry_guard::RetryGuard;
+use routing::route::Priority;
 use tokio::time::Instant;
 
 use crate::identities::{Identities, PeerId, ServiceId};
-use crate::shared::Live;
+use crate::shared::{Live, Shared};
 use crate::stats::ClusterStats;
-use host::Host;
+use host::{Host, Upstream};
+use protection::{Permit, Protection, Resource};
+use vitals::Outcome;
 
 /// The clusters that a worker has met.
 #[derive(Debug, Default)]
@@ -46,6 +54,47 @@ pub struct ClusterState {
     /// Hosts of original destinations.
     destinations: RefCell<HashMap<SocketAddr, Rc<Host>, RandomState>>,
     generation: Cell<u64>,
+    /// What all workers share.
+    pub protection: Arc<Protection>,
+    /// The state of health that the balancer knows.
+    health: Cell<u64>,
+    guard: RefCell<RetryGuard>,
+}
+
+/// Which host is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'w> {
+    /// A hash of the request.
+    pub hash: Option<u64>,
+    /// Hosts that are avoided.
+    pub tried: &'w [Rc<Host>],
+    /// How often the choice is repeated to avoid them.
+    pub repeats: u32,
+    /// Loads of the priorities in place of the usual ones.
+    pub loads: Option<&'w Loads>,
+}
+
+/// Hosts as a balancer sees them.
+struct View<'c>(&'c ClusterState);
+
+impl View<'_> {
+    fn host(&self, number: u32) -> Option<&Rc<Host>> {
+        self.0.hosts.get(usize::try_from(number).ok()?)
+    }
+}
+
+impl Hosts for View<'_> {
+    fn active(&self, number: u32) -> u32 {
+        self.host(number).map_or(0, |host| host.active.get())
+    }
+
+    fn total_active(&self) -> u32 {
+        self.0.hosts.iter().map(|host| host.active.get()).sum()
+    }
+
+    fn age(&self, number: u32) -> Duration {
+        self.host(number).map_or(Duration::MAX, |host| host.since.elapsed())
+    }
 }
 
 impl Upstreams {
@@ -55,7 +104,7 @@ impl Upstreams {
         name: &str,
         live: &Live,
         identities: &Identities,
-        make_stats: impl FnOnce(&Cluster) -> ClusterStats,
+        shared: &Shared,
     ) -> Option<Rc<ClusterState>> {
         let mut clusters = self.clusters.borrow_mut();
         let known = clusters.get(name);
@@ -68,9 +117,8 @@ impl Upstreams {
             state.generation.set(live.generation);
             return Some(state.clone());
         }
-        let stats = known.map_or_else(|| Rc::new(make_stats(cluster)), |state| state.stats.clone());
         let previous = known.cloned();
-        let state = Rc::new(ClusterState::new(cluster, endpoints, previous.as_deref(), identities, stats));
+        let state = Rc::new(ClusterState::new(cluster, endpoints, previous.as_deref(), identities, shared));
         state.generation.set(live.generation);
         clusters.insert(cluster.name.clone(), state.clone());
         Some(state)
@@ -97,8 +145,12 @@ impl ClusterState {
         endpoints: Option<&Arc<Endpoints>>,
         previous: Option<&ClusterState>,
         identities: &Identities,
-        stats: Rc<ClusterStats>,
+        shared: &Shared,
     ) -> ClusterState {
+        let stats = previous.map_or_else(
+            || Rc::new(ClusterStats::new(&shared.registry, cluster)),
+            |state| state.stats.clone(),
+        );
         let nothing = Endpoints::default();
         let list = endpoints.map_or(&nothing, |endpoints| endpoints);
         let service =
@@ -108,26 +160,39 @@ impl ClusterState {
             .flat_map(|previous| previous.hosts.iter())
             .map(|host| (host.address, host))
             .collect();
+        let protection = shared.protections.of(cluster, list.list.iter().map(address_of));
         let hosts = list
             .list
             .iter()
             .map(|endpoint| {
-                let address = match &endpoint.address {
-                    Address::Socket(address) => *address,
-                    // Never resolved and Unix endpoints cannot be reached.
-                    Address::Name { .. } | Address::Pipe(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
-                };
+                let address = address_of(endpoint);
                 let peer =
                     endpoint.workload.as_deref().map_or(PeerId::UNKNOWN, |text| identities.endpoint(text));
                 let transport = transport(cluster, &endpoint.marks);
                 match before.get(&address) {
-                    Some(host) if host.peer == peer && host.transport == transport => (*host).clone(),
-                    _ => Rc::new(Host::new(address, &endpoint.hostname, peer, transport)),
+                    Some(host)
+                        if host.peer == peer
+                            && host.transport == transport
+                            && host.priority == endpoint.priority =>
+                    {
+                        (*host).clone()
+                    }
+                    _ => {
+                        let vitals = protection.vitals(address);
+                        let mut host = Host::new(address, &endpoint.hostname, peer, transport, vitals);
+                        host.priority = endpoint.priority;
+                        Rc::new(host)
+                    }
                 }
             })
             .collect::<Box<[_]>>();
+        let health = protection.health();
+        let guard = previous.map_or_else(
+            || RetryGuard::new(shared.started.elapsed()),
+            |previous| previous.guard.borrow().clone(),
+        );
         let state = ClusterState {
-            balancer: RefCell::new(Balancer::new(cluster, list, fastrand::u64(..))),
+            balancer: RefCell::new(balancer(cluster, list, &hosts)),
             cluster: cluster.clone(),
             service,
             stats,
@@ -135,6 +200,9 @@ impl ClusterState {
             hosts,
             destinations: RefCell::default(),
             generation: Cell::new(0),
+            protection,
+            health: Cell::new(health),
+            guard: RefCell::new(guard),
         };
         if let Some(previous) = previous {
             previous.retire(&state);
@@ -164,12 +232,10 @@ impl ClusterState {
     }
 
     /// The host for a request: balanced, or where the client wanted to go.
-    /// Hosts in `tried` are avoided, so often.
     pub fn choose(
         &self,
         destination: impl FnOnce() -> Option<SocketAddr>,
-        tried: &[Rc<Host>],
-        attempts: u32,
+        wish: &Wish<'_>,
     ) -> Option<Rc<Host>> {
         if let Discovery::OriginalDestination { port, .. } = &self.cluster.discovery {
             let mut address = destination()?;
@@ -178,28 +244,86 @@ impl ClusterState {
             }
             return Some(self.destination(address));
         }
-        let mut random = fastrand::u64(..);
-        let mut chosen = None;
-        for _ in 0..attempts.max(1) {
-            let number = self.balancer.borrow_mut().pick(random, |number| {
-                usize::try_from(number)
-                    .ok()
-                    .and_then(|at| self.hosts.get(at))
-                    .map_or(0, |host| host.active.get())
-            })?;
-            let host = self.hosts.get(usize::try_from(number).ok()?)?;
-            chosen = Some(host);
-            if !tried.iter().any(|known| Rc::ptr_eq(known, host)) {
-                break;
-            }
-            random = mix(random);
+        let query =
+            Query { hash: wish.hash, random: fastrand::u64(..), loads: wish.loads, repeats: wish.repeats };
+        let is_tried = |number: u32| {
+            let host = usize::try_from(number).ok().and_then(|at| self.hosts.get(at));
+            host.is_some_and(|host| wish.tried.iter().any(|known| Rc::ptr_eq(known, host)))
+        };
+        self.refresh();
+        let number = self.balancer.borrow_mut().pick(&query, &View(self), is_tried)?;
+        self.hosts.get(usize::try_from(number).ok()?).cloned()
+    }
+
+    /// Makes the balancer anew when endpoints were left out or came back.
+    fn refresh(&self) {
+        let health = self.protection.health();
+        if health != self.health.get()
+            && let Some(endpoints) = &self.endpoints
+        {
+            self.health.set(health);
+            self.balancer.replace(balancer(&self.cluster, endpoints, &self.hosts));
         }
-        chosen.cloned()
+    }
+
+    /// The limits that hold for a priority.
+    pub fn limits(&self, priority: Priority) -> &Limits {
+        match priority {
+            Priority::Normal => &self.cluster.limits,
+            Priority::High => &self.cluster.high_limits,
+        }
+    }
+
+    /// Leave to use something that is limited; `None`: there is too much of
+    /// it.
+    pub fn admit(&self, priority: Priority, resource: Resource) -> Option<Permit> {
+        self.protection.admit(self.limits(priority), priority, resource)
+    }
+
+    /// A request is sent for the first time.
+    pub fn first_attempt(&self) {
+        self.guard.borrow_mut().on_request();
+    }
+
+    /// Whether the guard against storms of retries lets one more pass. Where
+    /// a user set a limit, that holds alone.
+    pub fn guard_allows(&self, priority: Priority, now: Duration) -> bool {
+        self.limits(priority).limits_retries || self.guard.borrow_mut().allows(now)
+    }
+
+    /// Loads for an attempt that shall leave the priorities of earlier ones.
+    pub fn loads_beyond(&self, tried: &mut TriedPriorities, frequency: usize) -> Option<Loads> {
+        tried.loads(self.balancer.borrow().spread(), frequency).cloned()
+    }
+
+    /// Whether a connection has served or lived long enough.
+    pub fn is_worn(&self, upstream: &Upstream) -> bool {
+        let cluster = &self.cluster;
+        if cluster.max_requests_per_connection.is_some_and(|most| upstream.served >= most) {
+            self.stats.rare("upstream_cx_max_requests").increment();
+            return true;
+        }
+        let is_old = cluster.max_connection_duration.is_some_and(|most| upstream.opened.elapsed() >= most);
+        if is_old {
+            self.stats.rare("upstream_cx_max_duration_reached").increment();
+        }
+        is_old
+    }
+
+    /// Takes in how an attempt with a host went.
+    pub fn note(&self, host: &Host, outcome: Outcome) {
+        let Some(rules) = &self.cluster.outlier_detection else { return };
+        for fault in host.vitals.note(outcome, rules) {
+            self.protection.failing(host.address, fault);
+        }
     }
 
     fn destination(&self, address: SocketAddr) -> Rc<Host> {
         let mut destinations = self.destinations.borrow_mut();
-        let make = || Rc::new(Host::new(address, "", PeerId::UNKNOWN, self.cluster.transport));
+        let make = || {
+            let vitals = Arc::default();
+            Rc::new(Host::new(address, "", PeerId::UNKNOWN, self.cluster.transport, vitals))
+        };
         destinations.entry(address).or_insert_with(make).clone()
     }
 
@@ -219,6 +343,22 @@ impl ClusterState {
     pub fn hosts(&self) -> &[Rc<Host>] {
         &self.hosts
     }
+}
+
+fn address_of(endpoint: &Endpoint) -> SocketAddr {
+    match &endpoint.address {
+        Address::Socket(address) => *address,
+        // Never resolved and Unix endpoints cannot be reached.
+        Address::Name { .. } | Address::Pipe(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+    }
+}
+
+fn balancer(cluster: &Cluster, endpoints: &Endpoints, hosts: &[Rc<Host>]) -> Balancer {
+    let is_ejected = |number: u32| {
+        let host = usize::try_from(number).ok().and_then(|at| hosts.get(at));
+        host.is_some_and(|host| host.vitals.is_ejected())
+    };
+    Balancer::new(cluster, endpoints, is_ejected, fastrand::u64(..))
 }
 
 /// How bytes travel to an endpoint with these marks.

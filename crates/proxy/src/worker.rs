@@ -13,11 +13,12 @@ use tokio::time::Instant;
 
 use crate::buffer::Pool;
 use crate::chain::Chain;
+use crate::http::mirror::Running;
 use crate::http1::head::{Field, Head};
 use crate::identities::Identities;
 use crate::logs::Logs;
 use crate::shared::{Live, Shared};
-use crate::stats::{ClusterStats, ConnectionStats};
+use crate::stats::ConnectionStats;
 use crate::upstream::{ClusterState, Upstreams};
 
 /// How often idle connections and caches are looked through.
@@ -38,6 +39,8 @@ pub struct Worker {
     pub logs: Logs,
     /// What is counted about connections.
     pub stats: ConnectionStats,
+    /// Copies of requests that are under way.
+    pub mirrors: Running,
     live: RefCell<Rc<Live>>,
     chains: RefCell<HashMap<usize, Rc<Chain>, RandomState>>,
     fields: RefCell<Vec<Vec<Field>>>,
@@ -54,6 +57,7 @@ impl Worker {
             identities: Identities::default(),
             logs: Logs::new(shared.logs.clone()),
             stats: ConnectionStats::new(&shared.registry),
+            mirrors: Running::default(),
             live: RefCell::new(shared.live()),
             chains: RefCell::default(),
             fields: RefCell::default(),
@@ -104,8 +108,7 @@ impl Worker {
 
     /// A cluster as the configuration has it now.
     pub fn cluster(&self, live: &Live, name: &str) -> Option<Rc<ClusterState>> {
-        let stats = |cluster: &_| ClusterStats::new(&self.shared.registry, cluster);
-        self.upstreams.find(name, live, &self.identities, stats)
+        self.upstreams.find(name, live, &self.identities, &self.shared)
     }
 
     /// Memory for the list of a head's fields.

@@ -1,136 +1,118 @@
-//! Choosing an endpoint.
+//! Choosing an endpoint, as Envoy does.
 //!
 //! A [`Balancer`] belongs to one worker and one cluster; it is made anew
-//! when the endpoints change. Random numbers and the load of each endpoint
-//! come in as arguments.
+//! when the endpoints or their health change. Random numbers, the time and
+//! what is known of each endpoint come in as arguments.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+mod bounded;
+mod group;
+mod load;
+mod maglev;
+mod queue;
+mod ring;
+mod weights;
 
-use crate::cluster::{Cluster, Policy};
-use crate::endpoint::Endpoints;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::cluster::Cluster;
+use crate::endpoint::{Endpoint, Endpoints, Health};
+use group::{Group, Shape};
+pub use load::{Counts, Loads, Spread, Tier};
+pub use ring::RingSize;
 
 /// The state of choosing among one set of endpoints.
 #[derive(Debug)]
 pub struct Balancer {
-    policy: Policy,
-    /// Numbers of the endpoints that are used.
-    candidates: Box<[u32]>,
-    turn: Turn,
+    spread: Spread,
+    shape: Shape,
+    fails_on_panic: bool,
+    groups: Box<[Group]>,
 }
 
-#[derive(Debug)]
-enum Turn {
-    /// All weigh the same.
-    Even(usize),
-    /// Earliest deadline first: each comes back after 1/weight.
-    Weighted(BinaryHeap<Due>),
+/// What is known of endpoints at this moment. They are numbered in the order
+/// of configuration.
+pub trait Hosts {
+    /// How many requests an endpoint is serving.
+    fn active(&self, number: u32) -> u32;
+    /// How many requests the cluster is serving.
+    fn total_active(&self) -> u32;
+    /// For how long an endpoint has been usable.
+    fn age(&self, number: u32) -> Duration;
 }
 
-#[derive(Debug)]
-struct Due {
-    deadline: f64,
-    order: u64,
-    candidate: usize,
-    weight: f64,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Due) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Due) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    /// The greatest is due first.
-    fn cmp(&self, other: &Due) -> Ordering {
-        other.deadline.total_cmp(&self.deadline).then(other.order.cmp(&self.order))
-    }
+/// What an endpoint is wanted for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Query<'q> {
+    /// A hash of the request, where equal ones belong together.
+    pub hash: Option<u64>,
+    /// A random number that stands for the request.
+    pub random: u64,
+    /// Loads in place of the usual ones.
+    pub loads: Option<&'q Loads>,
+    /// How often the choice may be repeated to avoid an endpoint.
+    pub repeats: u32,
 }
 
 impl Balancer {
-    /// A balancer over the endpoints that can be used; the random number
-    /// says where it begins, so that proxies do not walk in step.
-    pub fn new(cluster: &Cluster, endpoints: &Endpoints, random: u64) -> Balancer {
-        let candidates = candidates(endpoints, cluster.panic_threshold);
-        let weights: Vec<f64> =
-            candidates.iter().map(|number| weight(endpoints, *number, cluster.locality_weighted)).collect();
-        let even = weights.windows(2).all(|pair| pair[0] == pair[1]);
-        let turn = if even {
-            Turn::Even(usize::try_from(random % (candidates.len().max(1) as u64)).unwrap_or(0))
-        } else {
-            let due = |(candidate, weight): (usize, f64)| Due {
-                deadline: 1.0 / weight,
-                order: candidate as u64,
-                candidate,
-                weight,
-            };
-            Turn::Weighted(
-                weights.into_iter().enumerate().filter(|(_, weight)| *weight > 0.0).map(due).collect(),
-            )
-        };
-        Balancer { policy: cluster.policy, candidates, turn }
+    /// A balancer over the endpoints; `ejected` tells which are left out for
+    /// a while, the random number where it begins, so that proxies do not
+    /// walk in step.
+    pub fn new(
+        cluster: &Cluster,
+        endpoints: &Endpoints,
+        ejected: impl Fn(u32) -> bool,
+        random: u64,
+    ) -> Balancer {
+        let spread = spread(cluster, endpoints, &ejected);
+        let shape = Shape::of(cluster);
+        let groups = (0..spread.panics.len())
+            .map(|priority| {
+                let panics = spread.panics[priority];
+                Group::new(&shape, endpoints, priority, panics, &ejected, random)
+            })
+            .collect();
+        Balancer { spread, shape, fails_on_panic: cluster.fails_on_panic, groups }
     }
 
-    /// Numbers of the endpoints that are used.
-    pub fn candidates(&self) -> &[u32] {
-        &self.candidates
+    /// How load is spread over priorities.
+    pub fn spread(&self) -> &Spread {
+        &self.spread
     }
 
-    /// The number of the endpoint for the next request. `load` tells how
-    /// many requests an endpoint is serving.
-    pub fn pick(&mut self, random: u64, load: impl Fn(u32) -> u32) -> Option<u32> {
-        let count = self.candidates.len();
-        if count <= 1 {
-            return self.candidates.first().copied();
-        }
-        match (self.policy, &mut self.turn) {
-            (_, Turn::Weighted(queue)) => {
-                let next = queue.pop()?;
-                let candidate = next.candidate;
-                queue.push(Due {
-                    deadline: next.deadline + 1.0 / next.weight,
-                    order: next.order + count as u64,
-                    ..next
-                });
-                self.candidates.get(candidate).copied()
+    /// The number of the endpoint for the next request. Those that `avoid`
+    /// names are passed over as often as the query allows.
+    pub fn pick(
+        &mut self,
+        query: &Query<'_>,
+        hosts: &impl Hosts,
+        avoid: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
+        let mut random = query.random;
+        let mut chosen = None;
+        for attempt in 0..=query.repeats {
+            chosen = self.once(query, random, attempt, hosts);
+            match chosen {
+                Some(number) if avoid(number) => random = mix(random),
+                _ => break,
             }
-            (Policy::LeastRequest { choices }, Turn::Even(_)) => self.least_busy(random, choices, load),
-            (Policy::RoundRobin | Policy::ClusterProvided, Turn::Even(turn)) => {
-                let at = *turn % count;
-                *turn = (at + 1) % count;
-                self.candidates.get(at).copied()
-            }
-            (Policy::Random | Policy::RingHash | Policy::Maglev, Turn::Even(_)) => self.drawn(random),
         }
+        chosen
     }
 
-    fn drawn(&self, random: u64) -> Option<u32> {
-        let at = usize::try_from(random % (self.candidates.len() as u64)).ok()?;
-        self.candidates.get(at).copied()
-    }
-
-    fn least_busy(&self, random: u64, choices: u32, load: impl Fn(u32) -> u32) -> Option<u32> {
-        let mut draw = random;
-        let mut best: Option<(u32, u32)> = None;
-        for _ in 0..choices.min(64) {
-            let drawn = self.drawn(draw)?;
-            let busy = load(drawn);
-            if best.is_none_or(|(_, least)| busy < least) {
-                best = Some((drawn, busy));
-            }
-            // The next draw comes from the same number, mixed (splitmix64).
-            draw = mix(draw);
+    fn once(&mut self, query: &Query<'_>, random: u64, attempt: u32, hosts: &impl Hosts) -> Option<u32> {
+        let by_hash = self.shape.policy.is_hashed();
+        let number = if by_hash { query.hash.unwrap_or(query.random) } else { random };
+        let (priority, tier) = query.loads.unwrap_or(&self.spread.loads).choose(number);
+        if self.spread.panics.get(priority).copied()? && self.fails_on_panic {
+            return None;
         }
-        best.map(|(drawn, _)| drawn)
+        let group = self.groups.get_mut(priority)?;
+        if by_hash {
+            return group.by_hash(&self.shape, number, attempt, hosts);
+        }
+        group.next(&self.shape, tier, mix(random), hosts)
     }
 }
 
@@ -142,46 +124,55 @@ pub fn mix(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The endpoints of the first priority that has one to use. When too few of
-/// all are healthy, health says nothing and all of the first priority are
-/// used.
-pub fn candidates(endpoints: &Endpoints, panic_threshold: u8) -> Box<[u32]> {
-    let numbered = || (0u32..).zip(endpoints.list.iter());
-    let mut priorities: Vec<u32> = endpoints.list.iter().map(|endpoint| endpoint.priority).collect();
-    priorities.sort_unstable();
-    priorities.dedup();
-    let available = endpoints.list.iter().filter(|endpoint| endpoint.health.is_available()).count();
-    let panics = available * 100 < endpoints.list.len() * usize::from(panic_threshold);
-    for priority in &priorities {
-        let usable: Box<[u32]> = numbered()
-            .filter(|(_, endpoint)| {
-                endpoint.priority == *priority && (panics || endpoint.health.is_available())
-            })
-            .map(|(number, _)| number)
-            .collect();
-        if !usable.is_empty() {
-            return usable;
-        }
-    }
-    Box::default()
+/// Endpoints with their numbers.
+fn numbered(endpoints: &Endpoints) -> impl Iterator<Item = (u32, &Endpoint)> {
+    (0u32..).zip(endpoints.list.iter())
 }
 
-fn weight(endpoints: &Endpoints, number: u32, by_locality: bool) -> f64 {
-    let Some(endpoint) = usize::try_from(number).ok().and_then(|number| endpoints.list.get(number)) else {
-        return 0.0;
-    };
-    let own = f64::from(endpoint.weight);
-    if !by_locality {
-        return own;
+/// How an endpoint can be used.
+fn tier(endpoint: &Endpoint, is_ejected: bool) -> Option<Tier> {
+    match endpoint.health {
+        _ if is_ejected => None,
+        Health::Healthy => Some(Tier::Healthy),
+        Health::Degraded => Some(Tier::Degraded),
+        Health::Draining | Health::Unhealthy => None,
     }
-    let neighbours = endpoints
-        .list
-        .iter()
-        .filter(|other| other.locality == endpoint.locality && other.priority == endpoint.priority)
-        .filter(|other| other.health.is_available())
-        .map(|other| f64::from(other.weight))
-        .sum::<f64>();
-    f64::from(endpoint.locality_weight) * own / neighbours.max(1.0)
+}
+
+/// How load is spread over the priorities of the endpoints.
+pub fn spread(cluster: &Cluster, endpoints: &Endpoints, ejected: impl Fn(u32) -> bool) -> Spread {
+    let mut counts: SmallVec<[Counts; 4]> = SmallVec::new();
+    for (number, endpoint) in numbered(endpoints) {
+        let priority = usize::try_from(endpoint.priority).unwrap_or(usize::MAX);
+        while counts.len() <= priority {
+            counts.push(Counts::default());
+        }
+        let counts = &mut counts[priority];
+        counts.total += 1;
+        match tier(endpoint, ejected(number)) {
+            Some(Tier::Healthy) => counts.healthy += 1,
+            Some(Tier::Degraded) => counts.degraded += 1,
+            None => {}
+        }
+    }
+    if counts.is_empty() {
+        counts.push(Counts::default());
+    }
+    Spread::of(&counts, endpoints.overprovisioning, cluster.panic_threshold)
+}
+
+/// The endpoints that a request may come to when none is ejected.
+pub fn candidates(cluster: &Cluster, endpoints: &Endpoints) -> Box<[u32]> {
+    let spread = spread(cluster, endpoints, |_| false);
+    numbered(endpoints)
+        .filter(|(_, endpoint)| {
+            let Ok(priority) = usize::try_from(endpoint.priority) else { return false };
+            let panics = spread.panics.get(priority).copied().unwrap_or(false);
+            let tier = tier(endpoint, false);
+            spread.loads.uses(priority) && (tier.is_some() || panics && !cluster.fails_on_panic)
+        })
+        .map(|(number, _)| number)
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Clusters: groups of endpoints and how to talk to them.
 
+mod policy;
+mod protection;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +13,7 @@ use prost_types::Struct;
 use prost_types::value::Kind;
 use xds::any::message_name;
 use xds::envoy::config::cluster::v3 as wire;
-use xds::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy};
+use xds::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig};
 use xds::envoy::config::core::v3::{
     BindConfig, Http2ProtocolOptions, TransportSocket, socket_option, transport_socket,
 };
@@ -27,6 +30,8 @@ use crate::invalid::{Invalid, Within};
 use crate::message::{decode, duration, positive};
 use crate::metadata::{self, origin};
 use crate::proxy_protocol::Version;
+pub use policy::{Policy, SlowStart};
+pub use protection::{FailurePercentage, Limits, OutlierDetection, RetryBudget, Rule, SuccessRate};
 
 /// A compiled cluster.
 #[derive(Debug, Clone)]
@@ -68,8 +73,26 @@ pub struct Cluster {
     pub services: Box<[Service]>,
     /// Outside the mesh, as Istio says.
     pub external: bool,
-    /// Limits; not all are enforced.
+    /// Limits of normal priority.
     pub limits: Limits,
+    /// Limits of high priority.
+    pub high_limits: Limits,
+    /// When an endpoint is left out for a while.
+    pub outlier_detection: Option<OutlierDetection>,
+    /// New endpoints get less for a while.
+    pub slow_start: Option<SlowStart>,
+    /// Endpoints are hashed by their host names.
+    pub hash_by_hostname: bool,
+    /// How much more than its share an endpoint may get by hash, in percent.
+    pub hash_balance: Option<u32>,
+    /// Below the panic threshold no endpoint is used at all.
+    pub fails_on_panic: bool,
+    /// Connections of an endpoint that leaves are closed.
+    pub closes_on_change: bool,
+    /// How long a connection may exist.
+    pub max_connection_duration: Option<Duration>,
+    /// Probes of idle connections.
+    pub keepalive: Option<Keepalive>,
 }
 
 /// Where endpoints come from.
@@ -112,26 +135,6 @@ pub enum DnsFamily {
     PreferV4,
     /// Both.
     All,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
-    /// In turn, by weight.
-    RoundRobin,
-    /// The least busy of some that are drawn.
-    LeastRequest {
-        /// How many are drawn.
-        choices: u32,
-    },
-    /// Any.
-    Random,
-    /// By a hash of the request, on a ring.
-    RingHash,
-    /// By a hash of the request, in a table.
-    Maglev,
-    /// The cluster itself knows.
-    ClusterProvided,
 }
 
 /// How bytes travel to endpoints with certain marks.
@@ -180,23 +183,20 @@ pub struct Service {
     pub namespace: Arc<str>,
 }
 
-/// Circuit-breaker limits of normal priority; `None` is Envoy's default.
+/// Probes of idle connections; `None` is the kernel's default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    /// Connections.
-    pub connections: Option<u32>,
-    /// Requests that wait for a connection.
-    pub pending_requests: Option<u32>,
-    /// Requests.
-    pub requests: Option<u32>,
-    /// Requests that are tried again.
-    pub retries: Option<u32>,
+pub struct Keepalive {
+    /// Probes without answer before the connection is dead.
+    pub probes: Option<u32>,
+    /// How long a connection is idle before the first probe.
+    pub time: Option<Duration>,
+    /// The time between probes.
+    pub interval: Option<Duration>,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(3600);
 const DNS_REFRESH: Duration = Duration::from_secs(5);
-const PANIC_PERCENT: u8 = 50;
 
 impl Cluster {
     /// Compiles a cluster message.
@@ -224,9 +224,9 @@ impl Cluster {
                 .into(),
             origin: origin(wire.metadata.as_ref()),
             discovery: Discovery::compile(wire)?,
-            policy: policy(wire)?,
-            panic_threshold: panic_threshold(wire),
-            locality_weighted: locality_weighted(wire),
+            policy: Policy::compile(wire)?,
+            panic_threshold: policy::panic_threshold(wire),
+            locality_weighted: policy::locality_weighted(wire),
             connect_timeout: positive(wire.connect_timeout.as_ref()).unwrap_or(CONNECT_TIMEOUT),
             idle_timeout: match common.and_then(|common| common.idle_timeout.as_ref()) {
                 None => Some(IDLE),
@@ -244,7 +244,22 @@ impl Cluster {
             bind: Bind::compile(wire.upstream_bind_config.as_ref())?,
             services: istio.map(services).unwrap_or_default(),
             external: istio.is_some_and(|istio| metadata::flag(istio, "external")),
-            limits: limits(wire),
+            limits: Limits::compile(wire, 0),
+            high_limits: Limits::compile(wire, 1),
+            outlier_detection: wire.outlier_detection.as_ref().map(|detection| {
+                OutlierDetection::compile(detection, protection::error_codes(options.as_ref()))
+            }),
+            slow_start: SlowStart::compile(wire),
+            hash_by_hostname: policy::hash_by_hostname(wire),
+            hash_balance: policy::hash_balance(wire),
+            fails_on_panic: policy::fails_on_panic(wire),
+            closes_on_change: wire
+                .common_lb_config
+                .as_ref()
+                .is_some_and(|config| config.close_connections_on_host_set_change),
+            max_connection_duration: common
+                .and_then(|common| positive(common.max_connection_duration.as_ref())),
+            keepalive: keepalive(wire),
         })
     }
 
@@ -321,38 +336,6 @@ fn dns_family(wire: i32) -> DnsFamily {
         Ok(Family::All) => DnsFamily::All,
         _ => DnsFamily::PreferV6,
     }
-}
-
-fn policy(wire: &wire::Cluster) -> Result<Policy, Invalid> {
-    Ok(match LbPolicy::try_from(wire.lb_policy) {
-        Ok(LbPolicy::RoundRobin) => Policy::RoundRobin,
-        Ok(LbPolicy::LeastRequest) => {
-            let choices = match &wire.lb_config {
-                Some(LbConfig::LeastRequestLbConfig(config)) => config.choice_count,
-                _ => None,
-            };
-            Policy::LeastRequest { choices: choices.unwrap_or(2).max(2) }
-        }
-        Ok(LbPolicy::Random) => Policy::Random,
-        Ok(LbPolicy::RingHash) => Policy::RingHash,
-        Ok(LbPolicy::Maglev) => Policy::Maglev,
-        Ok(LbPolicy::ClusterProvided) => Policy::ClusterProvided,
-        _ => return Err(Invalid::new("lb_policy", "is not supported")),
-    })
-}
-
-fn panic_threshold(wire: &wire::Cluster) -> u8 {
-    let percent = wire.common_lb_config.as_ref().and_then(|config| config.healthy_panic_threshold.as_ref());
-    percent.map_or(PANIC_PERCENT, |percent| {
-        // Saturates, and NaN becomes zero.
-        percent.value.clamp(0.0, 100.0) as u8
-    })
-}
-
-fn locality_weighted(wire: &wire::Cluster) -> bool {
-    use wire::cluster::common_lb_config::LocalityConfigSpecifier as Specifier;
-    let config = wire.common_lb_config.as_ref().and_then(|config| config.locality_config_specifier.as_ref());
-    matches!(config, Some(Specifier::LocalityWeightedLbConfig(_)))
 }
 
 fn http_options(wire: &wire::Cluster) -> Result<Option<HttpProtocolOptions>, Invalid> {
@@ -491,13 +474,12 @@ fn services(istio: &Struct) -> Box<[Service]> {
         .collect()
 }
 
-fn limits(wire: &wire::Cluster) -> Limits {
-    let thresholds = wire.circuit_breakers.as_ref().map(|breakers| breakers.thresholds.as_slice());
-    let normal = thresholds.unwrap_or_default().iter().find(|threshold| threshold.priority == 0);
-    normal.map_or_else(Limits::default, |normal| Limits {
-        connections: normal.max_connections,
-        pending_requests: normal.max_pending_requests,
-        requests: normal.max_requests,
-        retries: normal.max_retries,
+fn keepalive(wire: &wire::Cluster) -> Option<Keepalive> {
+    let keepalive = wire.upstream_connection_options.as_ref()?.tcp_keepalive.as_ref()?;
+    let seconds = |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    Some(Keepalive {
+        probes: keepalive.keepalive_probes,
+        time: seconds(keepalive.keepalive_time),
+        interval: seconds(keepalive.keepalive_interval),
     })
 }

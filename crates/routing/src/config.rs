@@ -112,7 +112,7 @@ impl Config {
     /// The endpoints among which a request to the cluster is balanced.
     pub fn candidates<'c>(&'c self, cluster: &'c Cluster) -> Vec<&'c Endpoint> {
         let Some(endpoints) = self.endpoints_of(cluster) else { return Vec::new() };
-        balance::candidates(endpoints, cluster.panic_threshold)
+        balance::candidates(cluster, endpoints)
             .iter()
             .filter_map(|number| endpoints.list.get(usize::try_from(*number).ok()?))
             .collect()

@@ -14,11 +14,25 @@ use crate::invalid::{Invalid, Within};
 use crate::metadata::text;
 
 /// The endpoints of a cluster, in the order of configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
     /// The endpoints.
     pub list: Box<[Endpoint]>,
+    /// By how much a priority may be short of endpoints before the next one
+    /// gets load, in percent.
+    pub overprovisioning: u32,
 }
+
+impl Default for Endpoints {
+    fn default() -> Endpoints {
+        Endpoints { list: Box::default(), overprovisioning: OVERPROVISIONING }
+    }
+}
+
+/// Envoy's default.
+const OVERPROVISIONING: u32 = 140;
+/// Envoy's limit.
+const MAX_PRIORITY: u32 = 128;
 
 /// One endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +54,8 @@ pub struct Endpoint {
     /// The workload behind it as Istio describes it:
     /// `name;namespace;canonical name;canonical revision;cluster`.
     pub workload: Option<Box<str>>,
+    /// What consistent hashes know it by, in place of its address.
+    pub hash_key: Option<Box<str>>,
     /// Marks by which a transport is chosen.
     pub marks: BTreeMap<String, String>,
 }
@@ -81,7 +97,11 @@ impl Endpoints {
                 list.push(endpoint);
             }
         }
-        Ok(Endpoints { list: list.into() })
+        let overprovisioning = wire.policy.as_ref().and_then(|policy| policy.overprovisioning_factor);
+        Ok(Endpoints {
+            list: list.into(),
+            overprovisioning: overprovisioning.filter(|factor| *factor > 0).unwrap_or(OVERPROVISIONING),
+        })
     }
 
     /// The names that have to be resolved.
@@ -110,7 +130,7 @@ impl Endpoints {
                 _ => list.push(endpoint.clone()),
             }
         }
-        Endpoints { list: list.into() }
+        Endpoints { list: list.into(), overprovisioning: self.overprovisioning }
     }
 }
 
@@ -122,6 +142,9 @@ fn compile(
     let Some(HostIdentifier::Endpoint(endpoint)) = &wire.host_identifier else {
         return Err(Invalid::new("endpoint", "is missing"));
     };
+    if group.priority > MAX_PRIORITY {
+        return Err(Invalid::new("priority", format!("{} is above {MAX_PRIORITY}", group.priority)));
+    }
     let filters = wire.metadata.as_ref().map(|metadata| &metadata.filter_metadata);
     let health = match HealthStatus::try_from(wire.health_status) {
         Ok(HealthStatus::Unhealthy | HealthStatus::Timeout) => Health::Unhealthy,
@@ -138,6 +161,10 @@ fn compile(
         locality_weight: group.load_balancing_weight.unwrap_or(0),
         locality: locality.clone(),
         workload: filters.and_then(|filters| text(filters.get("istio")?, "workload")).map(Into::into),
+        hash_key: filters
+            .and_then(|filters| text(filters.get("envoy.lb")?, "hash_key"))
+            .filter(|key| !key.is_empty())
+            .map(Into::into),
         marks: filters
             .and_then(|filters| filters.get("envoy.transport_socket_match"))
             .map(marks)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use prost::Message;
 
-use crate::balance::Balancer;
+use crate::balance::{Balancer, Hosts, Query};
 use crate::compile::{Changes, compile as apply};
 use crate::config::Config;
 use crate::decision::{Outcome, on_connection, on_request};
@@ -93,11 +93,29 @@ pub fn ask(config: &Config) {
     }
     for entry in config.clusters.active.values() {
         if let Some(endpoints) = config.endpoints_of(&entry.value) {
-            let mut balancer = Balancer::new(&entry.value, endpoints, 1);
+            let mut balancer = Balancer::new(&entry.value, endpoints, |number| number == 1, 1);
             for random in 0..5 {
-                let _ = balancer.pick(random, |_| 0);
+                let query = Query { random, hash: Some(random), repeats: 2, ..Query::default() };
+                let _ = balancer.pick(&query, &Idle, |number| number == 0);
             }
         }
+    }
+}
+
+/// Hosts that serve nothing and have always been there.
+struct Idle;
+
+impl Hosts for Idle {
+    fn active(&self, _: u32) -> u32 {
+        0
+    }
+
+    fn total_active(&self) -> u32 {
+        0
+    }
+
+    fn age(&self, _: u32) -> std::time::Duration {
+        std::time::Duration::MAX
     }
 }
 

@@ -1,12 +1,16 @@
 //! Retry policies, and which outcome deserves another attempt.
 
+pub mod priorities;
+
 use std::time::Duration;
 
 use xds::envoy::config::route::v3 as wire;
+use xds::envoy::config::route::v3::retry_policy::retry_priority::ConfigType;
+use xds::envoy::extensions::retry::priority::previous_priorities::v3::PreviousPrioritiesConfig;
 
 use crate::headers::HeaderMatcher;
 use crate::invalid::{Invalid, Within};
-use crate::message::positive;
+use crate::message::{decode, positive};
 
 /// The conditions under which a request is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,9 +131,67 @@ pub struct RetryPolicy {
     pub avoid_previous_hosts: bool,
     /// How often the choice is repeated to avoid them.
     pub host_selection_attempts: u32,
+    /// After so many attempts the priorities that were tried are left.
+    pub leaves_priorities: Option<usize>,
+    /// Response headers that say how long to wait.
+    pub rate_limited: Option<RateLimited>,
+}
+
+/// Waiting as long as the upstream says.
+#[derive(Debug, Clone)]
+pub struct RateLimited {
+    headers: Box<[(Box<str>, ResetFormat)]>,
+    longest: Duration,
+}
+
+/// How a header says when to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ResetFormat {
+    Seconds,
+    UnixTime,
+}
+
+impl RateLimited {
+    fn compile(wire: &wire::retry_policy::RateLimitedRetryBackOff) -> RateLimited {
+        use wire::retry_policy::ResetHeaderFormat;
+        let format = |format: i32| match ResetHeaderFormat::try_from(format) {
+            Ok(ResetHeaderFormat::UnixTimestamp) => ResetFormat::UnixTime,
+            _ => ResetFormat::Seconds,
+        };
+        RateLimited {
+            headers: wire
+                .reset_headers
+                .iter()
+                .map(|header| (header.name.to_ascii_lowercase().into(), format(header.format)))
+                .collect(),
+            longest: positive(wire.max_interval.as_ref()).unwrap_or(LONGEST_RATE_LIMIT),
+        }
+    }
+
+    /// How long to wait before the next attempt; `unix_time` is the time of
+    /// day. Up to a half more is added, so that not all come back at once.
+    pub fn wait<'a>(
+        &self,
+        header: impl Fn(&str) -> Option<&'a [u8]>,
+        unix_time: Duration,
+        random: u64,
+    ) -> Option<Duration> {
+        let wait = self.headers.iter().find_map(|(name, format)| {
+            let number: u64 = std::str::from_utf8(header(name)?).ok()?.trim().parse().ok()?;
+            let said = Duration::from_secs(number);
+            let wait = match format {
+                ResetFormat::Seconds => said,
+                ResetFormat::UnixTime => said.checked_sub(unix_time)?,
+            };
+            (!wait.is_zero() && wait <= self.longest).then_some(wait)
+        })?;
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        Some(wait + Duration::from_millis(random % (millis / 2).max(1)))
+    }
 }
 
 const DEFAULT_BASE_INTERVAL: Duration = Duration::from_millis(25);
+const LONGEST_RATE_LIMIT: Duration = Duration::from_secs(300);
 
 impl RetryPolicy {
     /// Compiles a policy message.
@@ -145,7 +207,10 @@ impl RetryPolicy {
         }
         let previous_hosts =
             wire.retry_host_predicate.iter().any(|predicate| predicate.name.ends_with("previous_hosts"));
+        let leaves_priorities = wire.retry_priority.as_ref().map(update_frequency).transpose()?;
         Ok(RetryPolicy {
+            leaves_priorities,
+            rate_limited: wire.rate_limited_retry_back_off.as_ref().map(RateLimited::compile),
             on: RetryOn::parse(&wire.retry_on),
             attempts: wire.num_retries.unwrap_or(1),
             per_try_timeout: positive(wire.per_try_timeout.as_ref()),
@@ -221,6 +286,15 @@ impl RetryPolicy {
         let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(1);
         Duration::from_millis(random % millis)
     }
+}
+
+fn update_frequency(priority: &wire::retry_policy::RetryPriority) -> Result<usize, Invalid> {
+    let any = match &priority.config_type {
+        Some(ConfigType::TypedConfig(any)) if any.type_url.ends_with(".PreviousPrioritiesConfig") => any,
+        _ => return Err(Invalid::new("retry_priority", format!("`{}` is not supported", priority.name))),
+    };
+    let config: PreviousPrioritiesConfig = decode(any).within("retry_priority")?;
+    Ok(usize::try_from(config.update_frequency).unwrap_or(1).max(1))
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use xds::envoy::config::route::v3 as wire;
 use xds::envoy::config::route::v3::route::Action as WireAction;
-use xds::envoy::config::route::v3::route_action::hash_policy::PolicySpecifier;
 use xds::envoy::config::route::v3::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier};
 use xds::envoy::config::route::v3::weighted_cluster::cluster_weight::HostRewriteSpecifier as WeightHostRewrite;
 
 use crate::access_log::inline;
 use crate::cors::Cors;
+use crate::hash_policy::HashPolicy;
 use crate::header_mutation::HeaderMutations;
 use crate::http_filter::PerRoute;
 use crate::invalid::{Invalid, Within};
@@ -99,6 +99,18 @@ pub struct Forward {
     pub mirrors: Box<[Mirror]>,
     /// What a consistent hash is taken of.
     pub hash_policies: Box<[HashPolicy]>,
+    /// Which of the cluster's limits hold.
+    pub priority: Priority,
+}
+
+/// Which of a cluster's limits hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Priority {
+    /// Those of normal requests.
+    #[default]
+    Normal,
+    /// Those of important ones.
+    High,
 }
 
 /// What becomes of the time that a gRPC client says it waits
@@ -166,35 +178,8 @@ pub struct Mirror {
     pub cluster: Arc<str>,
     /// Which share of the requests is copied.
     pub share: Fraction,
-}
-
-/// What a consistent hash is taken of.
-#[derive(Debug, Clone)]
-pub struct HashPolicy {
-    /// The source of the hash.
-    pub source: HashSource,
-    /// Later policies are not looked at when this one gave a hash.
-    pub terminal: bool,
-}
-
-/// Where a consistent hash comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HashSource {
-    /// A request header.
-    Header(Box<str>),
-    /// A cookie, made when it has a lifetime and is absent.
-    Cookie {
-        /// Its name.
-        name: Box<str>,
-        /// Its path.
-        path: Box<str>,
-        /// How long a made cookie lives.
-        ttl: Option<Duration>,
-    },
-    /// The client's address.
-    SourceAddress,
-    /// A query parameter.
-    QueryParameter(Box<str>),
+    /// The copy goes to the host that the request went to, not to its shadow.
+    pub keeps_host: bool,
 }
 
 /// Envoy's timeout of a route that names none.
@@ -311,9 +296,11 @@ impl Forward {
                 .map(|mirror| Mirror {
                     cluster: mirror.cluster.as_str().into(),
                     share: mirror.runtime_fraction.as_ref().map_or(Fraction::ALWAYS, Fraction::runtime),
+                    keeps_host: mirror.disable_shadow_host_suffix_append,
                 })
                 .collect(),
-            hash_policies: wire.hash_policy.iter().filter_map(hash_policy).collect(),
+            hash_policies: HashPolicy::compile_all(&wire.hash_policy)?,
+            priority: if wire.priority == 1 { Priority::High } else { Priority::Normal },
         })
     }
 
@@ -368,25 +355,6 @@ fn grpc_timeout(text: &[u8]) -> Option<Duration> {
         b'n' => Duration::from_nanos(number),
         _ => return None,
     })
-}
-
-fn hash_policy(wire: &wire::route_action::HashPolicy) -> Option<HashPolicy> {
-    let source = match wire.policy_specifier.as_ref()? {
-        PolicySpecifier::Header(header) => HashSource::Header(header.header_name.to_ascii_lowercase().into()),
-        PolicySpecifier::Cookie(cookie) => HashSource::Cookie {
-            name: cookie.name.as_str().into(),
-            path: cookie.path.as_str().into(),
-            ttl: cookie.ttl.as_ref().and_then(duration),
-        },
-        PolicySpecifier::ConnectionProperties(properties) if properties.source_ip => {
-            HashSource::SourceAddress
-        }
-        PolicySpecifier::QueryParameter(parameter) => {
-            HashSource::QueryParameter(parameter.name.as_str().into())
-        }
-        _ => return None,
-    };
-    Some(HashPolicy { source, terminal: wire.terminal })
 }
 
 impl Target {

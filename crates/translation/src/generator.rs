@@ -116,7 +116,8 @@ struct Plan {
 impl Generator {
     /// Everything the node should hold.
     pub fn generate(&mut self, snapshot: &Snapshot, node: &Node) -> ResourceSet {
-        let facets = self.facets.intern(node.facets.clone());
+        let mesh_config = Arc::clone(&snapshot.mesh_config);
+        let facets = self.facets.intern(Facets { mesh_config, ..node.facets.clone() });
         let scope = Shared::from(self.scopes.get(ScopeKey::new(snapshot, &facets), ScopeKey::build));
         let reads_client = snapshot.rules.reads_client() || snapshot.virtual_services.reads_client();
         let shared = SharedKey {

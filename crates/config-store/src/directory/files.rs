@@ -78,20 +78,70 @@ fn read_file(path: PathBuf, texts: &mut Texts) {
     }
 }
 
-/// Puts `text` in a file's place: written beside it, flushed, renamed.
-pub(super) fn replace(path: &Path, text: &str) -> Result<(), DirectoryError> {
-    let folder = path.parent().unwrap_or(path);
-    create_folder(folder)?;
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("object");
-    let beside = folder.join(format!(".{name}.new"));
-    let write = || {
-        let mut file = File::create(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(failed("write", path))
+/// Texts that stand beside the files whose place they take, on the disk.
+///
+/// What is not put in place is removed.
+#[derive(Debug, Default)]
+pub(super) struct Staged {
+    beside: BTreeMap<PathBuf, PathBuf>,
+}
+
+/// From so many files on, flushing the whole file system is faster than
+/// flushing each.
+const MANY: usize = 32;
+
+impl Staged {
+    /// Writes the texts beside their files and waits until the disk has them.
+    pub(super) fn write<'t>(
+        texts: impl IntoIterator<Item = (&'t Path, &'t str)>,
+    ) -> Result<Staged, DirectoryError> {
+        let mut staged = Staged::default();
+        let mut files = Vec::new();
+        for (path, text) in texts {
+            let folder = path.parent().unwrap_or(path);
+            create_folder(folder)?;
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("object");
+            let beside = folder.join(format!(".{name}.new"));
+            staged.beside.insert(path.to_owned(), beside.clone());
+            let mut file = File::create(&beside).map_err(failed("write", path))?;
+            file.write_all(text.as_bytes()).map_err(failed("write", path))?;
+            // Open files are bounded, so many are flushed together below.
+            if files.len() < MANY {
+                files.push((file, path));
+            }
+        }
+        match (staged.beside.len() > MANY, files.first()) {
+            (true, Some((file, path))) => {
+                rustix::fs::syncfs(file).map_err(|error| failed("flush", path)(error.into()))?;
+            }
+            _ => {
+                for (file, path) in &files {
+                    file.sync_all().map_err(failed("write", path))?;
+                }
+            }
+        }
+        Ok(staged)
+    }
+
+    /// Puts a text in its file's place.
+    pub(super) fn put_in_place(&mut self, path: &Path) -> Result<(), DirectoryError> {
+        let Some(beside) = self.beside.remove(path) else { return Ok(()) };
+        fs::rename(&beside, path).map_err(failed("write", path))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        for beside in self.beside.values() {
+            // A file that is left is hidden and read by nobody.
+            let _ = fs::remove_file(beside);
+        }
+    }
+}
+
+/// Waits until the disk has the names in a folder.
+pub(super) fn flush_folder(folder: &Path) -> Result<(), DirectoryError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("flush", folder))
 }
 
 /// Deletes a file; one that is gone already is fine.

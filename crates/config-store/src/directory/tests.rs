@@ -56,6 +56,22 @@ async fn what_is_put_in_is_there_now_and_after_a_restart() {
 }
 
 #[tokio::test]
+async fn many_objects_are_put_in_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (directory, states) = open(folder.path());
+    let objects: Vec<_> = (0..200).map(|number| object(&format!("m{number}"), "one")).collect();
+    directory.put(&objects).expect("written");
+    assert_eq!(states.borrow().objects.len(), 200);
+    let files = fs::read_dir(folder.path().join("default")).expect("the folder");
+    let names: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
+    assert_eq!(names.len(), 200);
+    assert!(names.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{names:?}");
+    let keys: Vec<_> = objects.iter().map(|object| object.key.clone()).collect();
+    directory.remove(&keys).expect("removed");
+    assert!(states.borrow().objects.is_empty());
+}
+
+#[tokio::test]
 async fn an_edited_file_takes_effect_and_a_broken_one_keeps_what_it_had() {
     let folder = tempfile::tempdir().expect("a folder");
     let (directory, mut states) = open(folder.path());
@@ -139,6 +155,9 @@ async fn a_broken_file_is_not_written_over() {
         "{error}"
     );
     assert_eq!(fs::read_to_string(&path).expect("the file"), broken);
+    directory.put(&[object("fresh", "one"), object("b", "two")]).expect_err("all or nothing");
+    assert_eq!(value(&states.borrow(), "fresh"), None);
+    assert!(!folder.path().join("default/configmap-fresh.yaml").exists());
 
     // The object beside it can be changed, and what is wrong stays to be mended.
     directory.put(&[object("a", "two")]).expect("written");

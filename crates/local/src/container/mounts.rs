@@ -43,9 +43,9 @@ pub(super) fn apply(mounts: &[Mount], hidden: &[PathBuf]) -> Result<(), Failure>
         .step("mount a place to work in")?;
     let operations = plan(mounts, &look);
     apply::run(&operations)?;
-    for directory in
-        hidden.iter().map(PathBuf::as_path).chain([Path::new(place::PODS), Path::new(place::STAGE)])
-    {
+    // What a volume covers is hidden already.
+    let hidden = hidden.iter().map(PathBuf::as_path).filter(|directory| directory.exists());
+    for directory in hidden.chain([Path::new(place::PODS), Path::new(place::STAGE)]) {
         mount("tmpfs", directory, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=755,size=4k"))
             .and_then(|()| {
                 let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
@@ -58,6 +58,12 @@ pub(super) fn apply(mounts: &[Mount], hidden: &[PathBuf]) -> Result<(), Failure>
 
 fn bind(mount: &Mount) -> Result<(), Failure> {
     let target = mount.target.display();
+    if mount.kind == Kind::Directory && !mount.source.exists() {
+        // A part of an empty volume is made when it is first mounted, for whoever comes.
+        std::fs::create_dir_all(&mount.source).step(format!("make the volume's part for `{target}`"))?;
+        std::fs::set_permissions(&mount.source, std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .step(format!("open the volume's part for `{target}`"))?;
+    }
     mount_bind(&mount.source, &mount.target).step(format!("mount `{target}`"))?;
     if mount.read_only {
         let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
@@ -86,6 +92,9 @@ fn plan(mounts: &[Mount], look: &dyn Fn(&Path) -> Found) -> Vec<Operation> {
     let mut placed: Vec<PathBuf> = Vec::new();
     for mut mount in mounts {
         let (existing, missing) = resolve(&mount.target, look);
+        if mount.optional && !missing.as_os_str().is_empty() {
+            continue;
+        }
         let target = if missing.as_os_str().is_empty() { existing.clone() } else { existing.join(&missing) };
         mount.target.clone_from(&target);
         let kind = mount.kind;

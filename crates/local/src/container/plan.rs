@@ -32,7 +32,7 @@ pub(crate) struct Mount {
     pub(crate) kind: Kind,
     /// Whether it cannot be written.
     pub(crate) read_only: bool,
-    /// Whether it is left out when its target cannot be had.
+    /// Whether it is left out where the host has no such place.
     pub(crate) optional: bool,
 }
 

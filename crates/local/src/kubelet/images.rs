@@ -8,6 +8,10 @@ use serde::Deserialize;
 /// What is known without the user's own file.
 const BUNDLED: &str = include_str!("images.yaml");
 
+/// Where Istio publishes the images of `docker.io/istio` too.
+const ISTIO_REGISTRIES: [&str; 3] =
+    ["registry.istio.io/release/", "registry.istio.io/testing/", "gcr.io/istio-release/"];
+
 /// What runs in place of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -75,11 +79,10 @@ impl Images {
     /// What runs in place of `image`; `file` is where the user would add it.
     pub fn find(&self, image: &str, file: &std::path::Path) -> Result<&Image, ImageError> {
         let key = repository(image);
-        self.entries.get(&key).ok_or_else(|| ImageError::Unknown {
-            image: image.to_owned(),
-            key,
-            file: file.to_owned(),
-        })
+        let same = || ISTIO_REGISTRIES.iter().find_map(|registry| key.strip_prefix(registry));
+        let found =
+            self.entries.get(&key).or_else(|| self.entries.get(&format!("docker.io/istio/{}", same()?)));
+        found.ok_or_else(|| ImageError::Unknown { image: image.to_owned(), key, file: file.to_owned() })
     }
 }
 

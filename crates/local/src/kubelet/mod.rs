@@ -3,6 +3,7 @@
 pub(crate) mod addresses;
 pub(crate) mod context;
 pub(crate) mod deployments;
+mod entry;
 pub(crate) mod environment;
 pub mod images;
 pub(crate) mod names;
@@ -15,7 +16,6 @@ pub(crate) mod summary;
 pub(crate) mod volumes;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +33,9 @@ use crate::pod::plan::Grace;
 use crate::services::{Addresses, Addressing};
 use crate::supervisor::Admit;
 use addresses::Places;
+use entry::PodEntry;
 use images::Images;
 use pod_task::{Command, Execution, News};
-use pods::PodEntry;
 use publish::ServiceCache;
 pub(crate) use summary::PodSummary;
 
@@ -58,6 +58,8 @@ pub(crate) struct Outputs {
     pub(crate) objects: watch::Sender<Arc<Objects>>,
     /// The pods, in short.
     pub(crate) pods: watch::Sender<Arc<Vec<PodSummary>>>,
+    /// Objects of which no pod can be made, and why.
+    pub(crate) refusals: watch::Sender<Arc<BTreeMap<String, String>>>,
 }
 
 /// How the kubelet's part is set up.
@@ -106,12 +108,11 @@ pub(crate) struct Kubelet {
     addresses: Addresses,
     addressing: BTreeMap<ObjectKey, Addressing>,
     service_cache: ServiceCache,
+    /// Objects of which no pod can be made, and why; tried again when objects change.
+    refusals: BTreeMap<String, String>,
     events: mpsc::UnboundedSender<Event>,
     ending: Option<oneshot::Sender<()>>,
 }
-
-/// Pods that end with the mesh get this long.
-const GRACE_AT_THE_END: Grace = Grace(3);
 
 impl Kubelet {
     /// Serves until everything has ended.
@@ -136,6 +137,7 @@ impl Kubelet {
             addresses: Addresses::default(),
             addressing: BTreeMap::new(),
             service_cache: ServiceCache::default(),
+            refusals: BTreeMap::new(),
             events,
             ending: None,
         };
@@ -172,6 +174,7 @@ impl Kubelet {
 
     fn objects_changed(&mut self) {
         self.images = load_images(&self.images_file);
+        self.refusals.clear();
         self.addressing = self.addresses.assign(&self.services());
         self.reconcile();
         self.refresh_volumes();
@@ -200,7 +203,7 @@ impl Kubelet {
                 self.ending = Some(ended);
                 self.objects = Arc::default();
                 for entry in self.pods.values_mut() {
-                    entry.end(GRACE_AT_THE_END);
+                    entry.end(Grace::AT_THE_END);
                 }
                 self.drop_ended();
             }
@@ -260,10 +263,6 @@ impl Kubelet {
             tokio::time::sleep(wait).await;
             let _ = events.send(Event::Aged);
         });
-    }
-
-    fn address_of(place: u32) -> Ipv4Addr {
-        addresses::address(place)
     }
 }
 

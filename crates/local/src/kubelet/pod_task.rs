@@ -166,7 +166,7 @@ async fn attend(
             }
             command = commands.recv() => match command {
                 Some(Command::Terminate(grace)) => {
-                    deadline.as_mut().reset(tokio::time::Instant::now() + Duration::from_secs(grace.0) + PATIENCE);
+                    deadline.as_mut().reset(tokio::time::Instant::now() + Duration::from_secs(grace.seconds) + PATIENCE);
                     channel.send(&ToPod::Terminate(grace), &[]).await.step("tell the pod to end")?;
                 }
                 Some(Command::Execute(Execution { container, command, streams, outcome })) => {

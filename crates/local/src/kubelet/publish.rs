@@ -6,7 +6,7 @@ use std::sync::Arc;
 use resources::{Object, ObjectKey, Spec};
 use serde_json::json;
 
-use super::pods::PodEntry;
+use super::entry::PodEntry;
 use super::status::{Facts, to_json};
 use super::summary::PodSummary;
 use super::{Kubelet, Objects};
@@ -65,6 +65,7 @@ impl Kubelet {
         replace(&self.outputs.table, table);
         replace(&self.outputs.targets, doors::targets(&self.objects, &members));
         replace(&self.outputs.pods, self.pods.values().map(PodSummary::of).collect());
+        replace(&self.outputs.refusals, self.refusals.clone());
         self.publish_objects();
     }
 

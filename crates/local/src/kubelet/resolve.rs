@@ -1,22 +1,23 @@
 //! From a pod's spec to a plan in which nothing refers to anything.
 
+mod actions;
+mod files;
+mod identity;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use resources::field::IntOrString;
-use resources::pod::{
-    Container, Handler, HttpGetAction, PodSpec, Probe, RestartPolicy, SecurityContext, VolumeMount,
-};
+use resources::pod::{Container, Handler, Probe, RestartPolicy, VolumeMount};
 
 use super::context::{Context, Reason};
 use super::environment::{expand, variables};
 use super::images::{Image, Images};
 use super::volumes::{Content, content};
 use crate::caller::Caller;
-use crate::container::plan::{Identity, Kind, Mount, Process, UserSpace};
-use crate::network::DNS_ADDRESS;
+use crate::container::plan::{Kind, Mount, Process};
 use crate::place;
-use crate::pod::plan::{Action, ContainerPlan, PodPlan, ProbePlan, Restart};
+use crate::pod::plan::{ContainerPlan, PodPlan, Restart};
+use actions::Ports;
 
 /// What a plan depends on beside the pod itself.
 #[derive(Debug, Clone, Copy)]
@@ -54,10 +55,6 @@ pub(crate) struct Unresolved {
     /// Why.
     pub(crate) reason: Reason,
 }
-
-/// The files that every container sees at their usual places.
-const FILES: [(&str, &str); 3] =
-    [("resolv.conf", "/etc/resolv.conf"), ("hosts", "/etc/hosts"), ("nsswitch.conf", "/etc/nsswitch.conf")];
 
 /// Settles everything about a pod.
 pub(crate) fn resolve(surroundings: &Surroundings<'_>) -> Result<Resolved, Unresolved> {
@@ -100,52 +97,8 @@ pub(crate) fn resolve(surroundings: &Surroundings<'_>) -> Result<Resolved, Unres
         },
         earlier_restarts: BTreeMap::new(),
     };
-    let files = BTreeMap::from([
-        ("resolv.conf", resolv_conf(&context.meta.namespace, spec)),
-        ("hosts", hosts(&plan, spec)),
-        ("nsswitch.conf", NSSWITCH.to_owned()),
-    ]);
+    let files = files::contents(&plan, spec);
     Ok(Resolved { plan, volumes, files })
-}
-
-/// `systemd-resolved` and `nscd` would answer past the cluster's DNS.
-const NSSWITCH: &str =
-    "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n";
-
-fn resolv_conf(namespace: &str, spec: &PodSpec) -> String {
-    let mut searches = vec![
-        format!("{namespace}.svc.cluster.local"),
-        "svc.cluster.local".to_owned(),
-        "cluster.local".to_owned(),
-    ];
-    let mut options = vec!["ndots:5".to_owned()];
-    if let Some(config) = &spec.dns_config {
-        searches.extend(config.searches.iter().cloned());
-        for option in &config.options {
-            if option.name == "ndots" {
-                options.clear();
-            }
-            options.push(match &option.value {
-                Some(value) => format!("{}:{value}", option.name),
-                None => option.name.clone(),
-            });
-        }
-    }
-    format!("nameserver {DNS_ADDRESS}\nsearch {}\noptions {}\n", searches.join(" "), options.join(" "))
-}
-
-fn hosts(plan: &PodPlan, spec: &PodSpec) -> String {
-    let mut text = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    let name = if spec.subdomain.is_empty() {
-        plan.hostname.clone()
-    } else {
-        format!("{0}.{1}.{2}.svc.cluster.local\t{0}", plan.hostname, spec.subdomain, plan.namespace)
-    };
-    text.push_str(&format!("{}\t{name}\n", plan.address));
-    for alias in &spec.host_aliases {
-        text.push_str(&format!("{}\t{}\n", alias.ip, alias.hostnames.join("\t")));
-    }
-    text
 }
 
 fn resolve_container(
@@ -209,7 +162,7 @@ fn process(
         directory,
         mounts: mounts(surroundings, volumes, container, &known)?,
         hidden: vec![surroundings.home.to_owned()],
-        identity: identity(surroundings, container, is_init)?,
+        identity: identity::identity(surroundings, container, is_init)?,
     })
 }
 
@@ -229,7 +182,7 @@ fn mounts(
     known: &BTreeMap<String, String>,
 ) -> Result<Vec<Mount>, Reason> {
     let directory = place::pod(&surroundings.context.meta.uid);
-    let mut mounts: Vec<Mount> = FILES
+    let mut mounts: Vec<Mount> = files::PLACES
         .iter()
         .map(|(name, target)| Mount {
             source: directory.join(name),
@@ -275,124 +228,6 @@ fn volume_mount(
     let volume = directory.join("volumes").join(&mount.name);
     let source = if part.as_os_str().is_empty() { volume } else { volume.join(part) };
     Ok(Mount { source, target: PathBuf::from(&mount.mount_path), kind, read_only, optional: false })
-}
-
-/// The container that writes the capture rules; the only one with rights over the pod's network.
-const CAPTURE_CONTAINER: &str = "istio-init";
-
-fn identity(
-    surroundings: &Surroundings<'_>,
-    container: &Container,
-    is_init: bool,
-) -> Result<Identity, Reason> {
-    let pod = surroundings.context.pod.spec.security_context.clone().unwrap_or_default();
-    let own = container.security_context.clone().unwrap_or_default();
-    let is_capture = is_init && container.name == CAPTURE_CONTAINER;
-    let (default_uid, default_gid) = match surroundings.caller {
-        Caller::Root { uid, gid } => (uid, gid),
-        Caller::User { .. } if is_capture => {
-            return Ok(Identity {
-                uid: 0,
-                gid: 0,
-                groups: Vec::new(),
-                capabilities: added(&own),
-                space: UserSpace::World,
-            });
-        }
-        Caller::User { uid, gid } => {
-            return Ok(Identity {
-                uid,
-                gid,
-                groups: Vec::new(),
-                capabilities: Vec::new(),
-                space: UserSpace::Own,
-            });
-        }
-    };
-    let uid = own.run_as_user.or(pod.run_as_user).unwrap_or(default_uid);
-    let gid = own.run_as_group.or(pod.run_as_group).unwrap_or(default_gid);
-    if uid == 0 && own.run_as_non_root.or(pod.run_as_non_root).unwrap_or(false) {
-        return Err(Reason::config("runAsNonRoot forbids what runAsUser asks for: user 0"));
-    }
-    let mut groups = pod.supplemental_groups.clone();
-    groups.extend(pod.fs_group);
-    Ok(Identity { uid, gid, groups, capabilities: added(&own), space: UserSpace::World })
-}
-
-fn added(security: &SecurityContext) -> Vec<String> {
-    security.capabilities.as_ref().map(|capabilities| capabilities.add.clone()).unwrap_or_default()
-}
-
-/// Probes and hooks of a container, with the names of its ports.
-struct Ports<'a> {
-    container: &'a Container,
-    address: String,
-}
-
-impl Ports<'_> {
-    fn number(&self, port: &IntOrString) -> Result<u16, Reason> {
-        match port {
-            IntOrString::Int(number) => Ok(*number),
-            IntOrString::String(name) => self
-                .container
-                .ports
-                .iter()
-                .find(|port| port.name == *name)
-                .map(|port| port.container_port)
-                .or_else(|| name.parse().ok())
-                .ok_or_else(|| Reason::config(format!("port `{name}` is not among the container's ports"))),
-        }
-    }
-
-    fn host(&self, host: &str) -> String {
-        if host.is_empty() { self.address.clone() } else { host.to_owned() }
-    }
-
-    fn http(&self, get: &HttpGetAction) -> Result<Action, Reason> {
-        let (host, port) = (self.host(&get.host), self.number(&get.port)?);
-        if get.scheme.eq_ignore_ascii_case("HTTPS") {
-            // A probe does not check the certificate: that the port answers is nearly all it would say.
-            return Ok(Action::Tcp { host, port });
-        }
-        let path = if get.path.starts_with('/') { get.path.clone() } else { format!("/{}", get.path) };
-        let headers =
-            get.http_headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
-        Ok(Action::Http { host, port, path, headers })
-    }
-
-    fn probe(&self, probe: &Probe) -> Result<ProbePlan, Reason> {
-        let action = if let Some(get) = &probe.http_get {
-            self.http(get)?
-        } else if let Some(connect) = &probe.tcp_socket {
-            Action::Tcp { host: self.host(&connect.host), port: self.number(&connect.port)? }
-        } else if let Some(exec) = &probe.exec {
-            Action::Exec(exec.command.clone())
-        } else if let Some(grpc) = &probe.grpc {
-            // Without a gRPC client here, that the port answers.
-            Action::Tcp { host: self.address.clone(), port: grpc.port }
-        } else {
-            return Err(Reason::config("a probe says nothing to do"));
-        };
-        Ok(ProbePlan {
-            action,
-            initial_delay: probe.initial_delay_seconds,
-            period: probe.period_seconds(),
-            timeout: probe.timeout_seconds(),
-            successes: probe.success_threshold(),
-            failures: probe.failure_threshold(),
-            grace: probe.termination_grace_period_seconds,
-        })
-    }
-
-    fn hook(&self, hook: &Handler) -> Result<Option<Action>, Reason> {
-        if let Some(exec) = &hook.exec {
-            return Ok(Some(Action::Exec(exec.command.clone())));
-        }
-        if let Some(get) = &hook.http_get {
-            return self.http(get).map(Some);
-        }
-        Ok(hook.sleep.as_ref().map(|sleep| Action::Sleep(sleep.seconds)))
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::pods::PodEntry;
+use super::entry::PodEntry;
 use crate::pod::plan::State;
 
 /// A pod in short.

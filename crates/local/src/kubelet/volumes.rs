@@ -164,22 +164,31 @@ const CURRENT: &str = "..data";
 
 /// Writes a volume; files that are there change all at once, as in Kubernetes.
 ///
-/// `group` is the group of an empty volume that all containers may write; any user may.
+/// `group` is the pod's `fsGroup`, to which everything in its volumes belongs.
 pub(crate) fn write(directory: &Path, content: &Content, group: Option<u32>) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     match content {
         Content::Empty => {
-            if let Some(group) = group {
-                // In a user namespace there is one group, and it is everybody's.
-                let _ = std::os::unix::fs::chown(directory, None, Some(group));
-            }
+            give_to(directory, group);
+            // Any user may write, as into an emptyDir anywhere.
             fs::set_permissions(directory, PermissionsExt::from_mode(0o777))
         }
-        Content::Files(files) => write_files(directory, files),
+        Content::Files(files) => write_files(directory, files, group),
     }
 }
 
-fn write_files(directory: &Path, files: &BTreeMap<PathBuf, VolumeFile>) -> io::Result<()> {
+fn give_to(path: &Path, group: Option<u32>) {
+    if let Some(group) = group {
+        // In a user namespace there is one group, and it is everybody's.
+        let _ = std::os::unix::fs::chown(path, None, Some(group));
+    }
+}
+
+fn write_files(
+    directory: &Path,
+    files: &BTreeMap<PathBuf, VolumeFile>,
+    group: Option<u32>,
+) -> io::Result<()> {
     let current = directory.join(CURRENT);
     let before = fs::read_link(&current).ok();
     let number: u64 = before
@@ -195,7 +204,10 @@ fn write_files(directory: &Path, files: &BTreeMap<PathBuf, VolumeFile>) -> io::R
             fs::create_dir_all(parent)?;
         }
         fs::write(&target, &file.bytes)?;
-        fs::set_permissions(&target, PermissionsExt::from_mode(file.mode))?;
+        // A file of the pod's group is one that the group may read.
+        let mode = if group.is_some() { file.mode | 0o440 } else { file.mode };
+        fs::set_permissions(&target, PermissionsExt::from_mode(mode))?;
+        give_to(&target, group);
     }
     let link = directory.join("..link");
     symlink(&name, &link)?;

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
@@ -96,10 +97,10 @@ pub(crate) fn stop_and_wait(home: &Home, patience: Duration) -> Result<(), UpErr
             let _ = pidfd_send_signal(&handle, signal);
             let deadline = Instant::now() + patience;
             while Instant::now() < deadline {
-                if !home.is_running() {
+                if has_ended(&handle) && !home.is_running() {
                     return Ok(());
                 }
-                std::thread::park_timeout(Duration::from_millis(10));
+                std::thread::park_timeout(Duration::from_millis(5));
             }
         }
     }
@@ -107,6 +108,12 @@ pub(crate) fn stop_and_wait(home: &Home, patience: Duration) -> Result<(), UpErr
         return Err(HomeError::Running { path: home.root().to_owned(), pid: home.launcher() }.into());
     }
     Ok(())
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut watched = [PollFd::new(process, PollFlags::IN)];
+    let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut watched, Some(&at_once)).is_ok_and(|ready| ready > 0)
 }
 
 /// The process that listens on the control socket, as the kernel knows it.

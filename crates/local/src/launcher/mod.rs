@@ -115,6 +115,7 @@ fn start_world(options: &UpOptions, home: &Home, lock: &Lock) -> Result<(Child, 
         gateway: gateway.into(),
     };
     let (link, child_link) = Channel::pair().step("make the channel to the world")?;
+    forget_old_logs(home);
     let log = open_log(home)?;
     let world = stage::command(Stage::World, "lateen: world", child_link)
         .stdout(Stdio::from(log.try_clone().step("share the log")?))
@@ -123,6 +124,23 @@ fn start_world(options: &UpOptions, home: &Home, lock: &Lock) -> Result<(Child, 
         .step("start the world")?;
     handover.send(&link).step("hand over to the world")?;
     Ok((world, link, host))
+}
+
+/// Longest log of a mesh that the next one goes on with.
+const OLD_LOG_LIMIT: u64 = 8 * 1024 * 1024;
+
+/// Removes the logs of pods that no longer exist, and turns a long log of the mesh over.
+fn forget_old_logs(home: &Home) {
+    // What cannot be removed is only in the way of nobody.
+    for entry in std::fs::read_dir(home.logs()).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let log = home.mesh_log();
+    if std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() > OLD_LOG_LIMIT) {
+        let _ = std::fs::rename(&log, log.with_extension("log.1"));
+    }
 }
 
 fn open_log(home: &Home) -> Result<std::fs::File, Failure> {

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use futures_util::future::join_all;
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::Pod;
 use super::plan::Restart;
 use super::runner::{Milestone, Runner};
+use super::{Pod, Stop};
 
 /// A container that runs in a task of its own.
 struct Running {
@@ -36,7 +36,7 @@ pub(super) async fn run(pod: &Rc<Pod>) {
     }
     // Sidecars end last, in the reverse of the order in which they started.
     while let Some(sidecar) = sidecars.pop() {
-        sidecar.runner.stop(pod.deadline());
+        sidecar.runner.stop(pod.order());
         sidecar.end().await;
     }
 }
@@ -69,7 +69,7 @@ async fn initialize(pod: &Rc<Pod>, sidecars: &mut Vec<Running>) -> bool {
         tokio::select! {
             () = &mut ended => {}
             () = pod.stopping() => {
-                runner.stop(pod.deadline());
+                runner.stop(pod.order());
                 ended.await;
                 return false;
             }
@@ -101,7 +101,7 @@ async fn run_containers(pod: &Rc<Pod>) {
         _ = &mut ended => {}
         () = pod.stopping() => {
             for runner in &runners {
-                runner.stop(pod.deadline());
+                runner.stop(pod.order());
             }
             ended.await;
         }
@@ -119,9 +119,8 @@ impl Pod {
         let _ = self.stop.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// When patience ends; a pod that ends by itself has its own grace.
-    fn deadline(&self) -> tokio::time::Instant {
-        let own = tokio::time::Instant::now() + std::time::Duration::from_secs(self.grace.0);
-        self.stop.borrow().unwrap_or(own)
+    /// The order to end; a pod that ends by itself has its own grace.
+    fn order(&self) -> Stop {
+        self.stop.borrow().unwrap_or_else(|| Stop::after(self.grace))
     }
 }

@@ -19,22 +19,39 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, unshare};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
+use tokio::time::Instant;
 
 use crate::channel::{AsyncChannel, Channel, Received};
 use crate::failure::{Failure, Step};
 use crate::network::links;
 use board::Board;
-use plan::{FromPod, Grace, PodPlan, ToPod};
+use plan::{FromPod, Grace, Manner, PodPlan, ToPod};
 
 /// What all parts of a pod share.
 struct Pod {
     plan: PodPlan,
     channel: Rc<AsyncChannel>,
     board: Board,
-    /// The order to end, and when patience ends.
-    stop: watch::Sender<Option<tokio::time::Instant>>,
+    /// The order to end.
+    stop: watch::Sender<Option<Stop>>,
     /// Seconds between SIGTERM and SIGKILL where nobody says otherwise.
     grace: Grace,
+}
+
+/// An order to end.
+#[derive(Clone, Copy)]
+struct Stop {
+    /// When patience ends.
+    deadline: Instant,
+    /// How it is asked until then.
+    manner: Manner,
+}
+
+impl Stop {
+    /// Counted from now.
+    fn after(grace: Grace) -> Stop {
+        Stop { deadline: Instant::now() + Duration::from_secs(grace.seconds), manner: grace.manner }
+    }
 }
 
 /// The pod's whole life.
@@ -89,11 +106,8 @@ async fn attend(channel: Rc<AsyncChannel>) -> Result<(), Failure> {
                     return Err(failure);
                 }
             },
-            ToPod::Terminate(Grace(seconds)) => match &pod {
-                Some(pod) => {
-                    let deadline = tokio::time::Instant::now() + Duration::from_secs(seconds);
-                    pod.stop.send_replace(Some(deadline));
-                }
+            ToPod::Terminate(grace) => match &pod {
+                Some(pod) => drop(pod.stop.send_replace(Some(Stop::after(grace)))),
                 None => return Ok(()),
             },
             ToPod::Exec { number, container, command } => {

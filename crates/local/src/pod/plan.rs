@@ -129,9 +129,33 @@ pub(crate) enum ToPod {
     Kill(u64),
 }
 
-/// Seconds between SIGTERM and SIGKILL.
+/// How processes are asked to end before they are killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Grace(pub(crate) u64);
+pub(crate) struct Grace {
+    /// Seconds between SIGTERM and SIGKILL.
+    pub(crate) seconds: u64,
+    /// How often SIGTERM is sent.
+    pub(crate) manner: Manner,
+}
+
+/// How often a process is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Manner {
+    /// Once, as in a cluster.
+    Once,
+    /// Again and again, so that one that drains for others learns that there are none.
+    Insistently,
+}
+
+impl Grace {
+    /// So many seconds, as in a cluster.
+    pub(crate) const fn of(seconds: u64) -> Grace {
+        Grace { seconds, manner: Manner::Once }
+    }
+
+    /// For pods that end with the whole mesh: nobody is left to be served, and their volumes end with them.
+    pub(crate) const AT_THE_END: Grace = Grace { seconds: 1, manner: Manner::Insistently };
+}
 
 /// From the pod process.
 #[derive(Debug, Serialize, Deserialize)]

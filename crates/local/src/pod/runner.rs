@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Pod;
 use super::action;
 use super::back_off::BackOff;
-use super::plan::{Action, ContainerPlan, Ended, ProbePlan, Restart, State};
+use super::plan::{Action, ContainerPlan, Ended, Grace, Manner, ProbePlan, Restart, State};
 use super::process::{self, Started};
+use super::{Pod, Stop};
 
 /// How far a container has come in its life; it never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,17 +29,20 @@ pub(super) struct Runner {
     plan: ContainerPlan,
     restart: Restart,
     milestone: watch::Sender<Milestone>,
-    stop: watch::Sender<Option<Instant>>,
+    stop: watch::Sender<Option<Stop>>,
     succeeded: Cell<bool>,
 }
 
 /// Why a run of a container is to end.
 enum Order {
     /// The pod ends.
-    Stop(Instant),
+    Stop(Stop),
     /// A probe or a hook says that it must start again.
-    Restart(String, Duration),
+    Restart(String, Grace),
 }
+
+/// Between two requests to end, where there are several.
+const BETWEEN_REQUESTS: Duration = Duration::from_millis(100);
 
 impl Runner {
     /// A container that has not started.
@@ -53,9 +56,9 @@ impl Runner {
         }
     }
 
-    /// Has it end, by force after `deadline`.
-    pub(super) fn stop(&self, deadline: Instant) {
-        self.stop.send_replace(Some(deadline));
+    /// Has it end.
+    pub(super) fn stop(&self, order: Stop) {
+        self.stop.send_replace(Some(order));
     }
 
     /// Whether its last run ended well.
@@ -146,16 +149,17 @@ impl Runner {
         let order = tokio::select! {
             status = process.wait() => return ended(status, since, String::new()),
             order = self.attend(pod) => order,
-            deadline = async { stop.wait_for(Option::is_some).await.ok().and_then(|deadline| *deadline) } => {
-                Order::Stop(deadline.unwrap_or_else(Instant::now))
+            stop = async { stop.wait_for(Option::is_some).await.ok().and_then(|stop| *stop) } => {
+                // The sender lives as long as this.
+                Order::Stop(stop.unwrap_or_else(|| Stop::after(pod.grace)))
             }
         };
         pod.board.update(name, |report| report.ready = false);
-        let (deadline, message) = match order {
-            Order::Stop(deadline) => (deadline, String::new()),
-            Order::Restart(message, grace) => (Instant::now() + grace, message),
+        let (stop, message) = match order {
+            Order::Stop(stop) => (stop, String::new()),
+            Order::Restart(message, grace) => (Stop::after(grace), message),
         };
-        ended(self.end(pod, &mut process, deadline).await, since, message)
+        ended(self.end(pod, &mut process, stop).await, since, message)
     }
 
     /// Hook, SIGTERM, and SIGKILL when patience has ended.
@@ -163,7 +167,7 @@ impl Runner {
         &self,
         pod: &Rc<Pod>,
         process: &mut Started,
-        deadline: Instant,
+        stop: Stop,
     ) -> std::io::Result<std::process::ExitStatus> {
         if let Some(hook) = &self.plan.pre_stop {
             tokio::select! {
@@ -173,15 +177,23 @@ impl Runner {
                     }
                 }
                 status = process.wait() => return status,
-                () = tokio::time::sleep_until(deadline) => {}
+                () = tokio::time::sleep_until(stop.deadline) => {}
             }
         }
-        process.terminate();
-        if let Ok(status) = tokio::time::timeout_at(deadline, process.wait()).await {
-            return status;
+        loop {
+            process.terminate();
+            let patience = match stop.manner {
+                Manner::Once => stop.deadline,
+                Manner::Insistently => stop.deadline.min(Instant::now() + BETWEEN_REQUESTS),
+            };
+            if let Ok(status) = tokio::time::timeout_at(patience, process.wait()).await {
+                return status;
+            }
+            if Instant::now() >= stop.deadline {
+                process.kill();
+                return process.wait().await;
+            }
         }
-        process.kill();
-        process.wait().await
     }
 
     /// Hook and probes of a running container, until one of them says that it must start again.
@@ -209,7 +221,7 @@ impl Runner {
     }
 
     fn order(&self, pod: &Pod, message: String, grace: Option<u64>) -> Order {
-        Order::Restart(message, Duration::from_secs(grace.unwrap_or(pod.grace.0)))
+        Order::Restart(message, grace.map_or(pod.grace, Grace::of))
     }
 
     /// Probes until it succeeds often enough, or fails too often.

@@ -1,5 +1,6 @@
 //! HTTP on the control socket.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -110,6 +111,7 @@ pub(super) struct Places {
     pub(super) home: PathBuf,
     pub(super) gateway: SocketAddr,
     pub(super) doors: watch::Receiver<Vec<(u16, SocketAddr)>>,
+    pub(super) refusals: watch::Receiver<Arc<BTreeMap<String, String>>>,
 }
 
 /// What `GET /world` answers.
@@ -124,6 +126,9 @@ pub struct WorldStatus {
     pub doors: Vec<(u16, SocketAddr)>,
     /// The pods.
     pub pods: Vec<PodSummary>,
+    /// Objects of which no pod can be made, and why.
+    #[serde(default)]
+    pub refusals: BTreeMap<String, String>,
 }
 
 /// How long a client may take to send a request's head.
@@ -171,7 +176,8 @@ fn own_routes(
         Box::pin(async move {
             let pods = with_host_pids(&host, &pods).await;
             let doors = places.doors.borrow().clone();
-            let status = WorldStatus { home: places.home, gateway: places.gateway, doors, pods };
+            let refusals = BTreeMap::clone(&places.refusals.borrow());
+            let status = WorldStatus { home: places.home, gateway: places.gateway, doors, pods, refusals };
             ControlResponse::json(StatusCode::OK, &status)
         })
     });

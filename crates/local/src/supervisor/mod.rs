@@ -4,14 +4,13 @@ pub mod control;
 pub(crate) mod exec;
 pub(crate) mod host_client;
 mod rules_task;
+mod waiting;
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use resources::Object;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
@@ -126,10 +125,16 @@ async fn run(
         targets: watch::Sender::default(),
         objects: watch::Sender::default(),
         pods: watch::Sender::default(),
+        refusals: watch::Sender::default(),
     };
     // The first rules show whether this machine takes any; their failure must reach the person who waits.
     rules_task::apply(backend, &outputs.rules.borrow()).await?;
-    tokio::task::spawn_local(rules_task::follow(backend, outputs.rules.subscribe()));
+    let applied = watch::Sender::new(Arc::clone(&outputs.rules.borrow()));
+    let settled = watch::Sender::default();
+    let pods = settled.subscribe();
+    let (rules, news) = (outputs.rules.subscribe(), outputs.pods.subscribe());
+    tokio::spawn(rules_task::settle(news, rules.clone(), applied.subscribe(), settled));
+    tokio::task::spawn_local(rules_task::follow(backend, rules, applied));
     dns::server::serve(DNS_ADDRESS, outputs.table.subscribe(), Arc::clone(&host)).await?;
     egress::serve(Arc::clone(&host)).await?;
 
@@ -147,20 +152,30 @@ async fn run(
     let targets = outputs.targets.subscribe();
     tokio::spawn(doors::serve(door, settings.gateway, Arc::clone(&host), targets, opened.clone()));
 
-    let pods = outputs.pods.subscribe();
     let (requests, incoming) = mpsc::unbounded_channel();
-    let places =
-        control::Places { home: settings.home.clone(), gateway: settings.gateway, doors: opened.subscribe() };
+    let places = control::Places {
+        home: settings.home.clone(),
+        gateway: settings.gateway,
+        doors: opened.subscribe(),
+        refusals: outputs.refusals.subscribe(),
+    };
     control::serve(sockets.control, routes, places, pods.clone(), Arc::clone(&host))?;
     exec::serve(sockets.exec, pods.clone(), requests.clone())?;
 
     let home = Home::opened(settings.home.clone());
     let setup = Setup { home, caller: settings.caller, netlink, admit };
-    let wanted = objects.clone();
+    let waiting = waiting::Waiting {
+        host: Arc::clone(&host),
+        objects: objects.clone(),
+        pods,
+        refusals: outputs.refusals.subscribe(),
+        gateway: settings.gateway,
+        doors: opened.subscribe(),
+    };
     let kubelet = tokio::task::spawn_local(Kubelet::run(setup, outputs, objects, incoming));
     let doors = Doors { gateway: settings.gateway, others: Vec::new() };
     host.progress(Progress::World(doors)).await;
-    tokio::spawn(tell_progress(Arc::clone(&host), wanted, pods, settings.gateway, opened.subscribe()));
+    tokio::spawn(waiting.tell());
 
     // The sender lives as long as the client, which is held here.
     let _ = host.stopping().wait_for(|stop| *stop).await;
@@ -178,42 +193,6 @@ fn proxy_match(caller: Caller) -> capture::ProxyMatch {
         return capture::ProxyMatch::Owner { uids: vec![capture::PROXY_ID], gids: vec![capture::PROXY_ID] };
     }
     capture::ProxyMatch::Dscp(capture::PROXY_DSCP)
-}
-
-/// Tells the person who waits how far the pods are, until all are ready for the first time.
-async fn tell_progress(
-    host: Arc<HostClient>,
-    objects: watch::Receiver<Arc<Objects>>,
-    mut pods: watch::Receiver<Arc<Vec<PodSummary>>>,
-    gateway: SocketAddr,
-    opened: watch::Receiver<Vec<(u16, SocketAddr)>>,
-) {
-    let mut told = None;
-    loop {
-        let now = Arc::clone(&pods.borrow_and_update());
-        let wanted = wanted_pods(&objects.borrow());
-        let ready = now.iter().filter(|pod| pod.is_ready || pod.phase == "Succeeded").count();
-        if told != Some((ready, wanted)) {
-            told = Some((ready, wanted));
-            host.progress(Progress::Pods { ready, wanted }).await;
-        }
-        if ready >= wanted {
-            let doors = Doors { gateway, others: opened.borrow().clone() };
-            return host.progress(Progress::Ready(doors)).await;
-        }
-        if pods.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-fn wanted_pods(objects: &Objects) -> usize {
-    let count = |object: &Arc<Object>| match (object.as_deployment(), object.as_pod()) {
-        (Some(deployment), _) => usize::try_from(deployment.replicas()).unwrap_or(0),
-        (None, Some(_)) => 1,
-        (None, None) => 0,
-    };
-    objects.values().map(count).sum()
 }
 
 /// The path of a mesh's file, as the supervisor and a command outside both see it.

@@ -22,6 +22,7 @@ pub(super) const HELP: &str = "admin commands are:
   /memory: memory in use
   /quitquitquit (POST): end
   /ready: 200 when live
+  /reasons (POST): say in own responses why they are given (?show=on or off)
   /server_info: what runs here
   /stats: statistics (?filter=regex, ?usedonly, ?format=prometheus)
   /stats/prometheus: the same for Prometheus
@@ -40,18 +41,16 @@ pub(super) fn clusters(admin: &Admin) -> String {
     let mut out = String::new();
     for cluster in sorted_clusters(admin) {
         let name = &cluster.name;
-        let limits = &cluster.limits;
         let mut line = |text: std::fmt::Arguments<'_>| {
             let _ = writeln!(out, "{name}::{text}");
         };
         line(format_args!("observability_name::{}", cluster.stat_name));
-        line(format_args!("default_priority::max_connections::{}", limits.connections.unwrap_or(1024)));
-        line(format_args!(
-            "default_priority::max_pending_requests::{}",
-            limits.pending_requests.unwrap_or(1024)
-        ));
-        line(format_args!("default_priority::max_requests::{}", limits.requests.unwrap_or(1024)));
-        line(format_args!("default_priority::max_retries::{}", limits.retries.unwrap_or(3)));
+        for (priority, limits) in [("default", &cluster.limits), ("high", &cluster.high_limits)] {
+            line(format_args!("{priority}_priority::max_connections::{}", limits.connections));
+            line(format_args!("{priority}_priority::max_pending_requests::{}", limits.pending_requests));
+            line(format_args!("{priority}_priority::max_requests::{}", limits.requests));
+            line(format_args!("{priority}_priority::max_retries::{}", limits.retries));
+        }
         line(format_args!("added_via_api::{}", added_via_api(admin, name)));
         let endpoints = config.endpoints_of(&cluster);
         for endpoint in endpoints.into_iter().flat_map(|endpoints| endpoints.list.iter()) {

@@ -59,7 +59,11 @@ impl DataPlane {
             .map_err(|source| AgentError::RunFolder { path: settings.run_folder.clone(), source })?;
         let socket = settings.run_folder.join("XDS");
         let listener: UnixListener = relay::bind(&socket)?;
-        let relay = tokio::spawn(relay::serve(listener, settings.discovery_address().to_owned()));
+        let relay = tokio::spawn(relay::serve(
+            listener,
+            settings.discovery_address().to_owned(),
+            settings.upstream_tos.map(u32::from),
+        ));
         let child = Envoy::start(path, settings, &socket)?;
         Ok(Self::Envoy { child: Box::new(child), relay })
     }

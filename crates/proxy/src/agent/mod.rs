@@ -86,7 +86,11 @@ pub async fn run(settings: Settings) -> Result<(), AgentError> {
     };
     let result = match end {
         End::Itself(ended) => ended,
-        End::Asked => drain(&settings, &probe).await,
+        End::Asked => tokio::select! {
+            drained = drain(&settings, &probe) => drained,
+            // Whoever asks twice does not wait.
+            _ = terminate.recv() => Ok(()),
+        },
     };
     data_plane.stop().await;
     server.abort();

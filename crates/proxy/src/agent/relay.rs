@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::dial::dial;
 
 /// Why the socket could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +27,11 @@ pub fn bind(path: &Path) -> Result<UnixListener, RelayError> {
 }
 
 /// Joins connections to `target` (`host:port`) until the task is dropped.
-pub async fn serve(listener: UnixListener, target: String) {
+pub async fn serve(listener: UnixListener, target: String, tos: Option<u32>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(join(stream, target.clone()));
+                tokio::spawn(join(stream, target.clone(), tos));
             }
             Err(error) => {
                 tracing::warn!(%error, "accept on the xDS socket");
@@ -40,10 +42,9 @@ pub async fn serve(listener: UnixListener, target: String) {
 }
 
 /// A refused connection is dropped: Envoy tries again with its own back-off.
-async fn join(mut downstream: UnixStream, target: String) {
+async fn join(mut downstream: UnixStream, target: String, tos: Option<u32>) {
     let result = async {
-        let mut upstream = TcpStream::connect(&target).await?;
-        upstream.set_nodelay(true)?;
+        let mut upstream = dial(&target, tos).await?;
         copy_bidirectional(&mut downstream, &mut upstream).await
     };
     if let Err(error) = result.await {

@@ -18,9 +18,9 @@ use crate::http::ends::{Departure, Downstream, Sink, Source};
 use crate::http::exchange::{Exchange, Tunnel};
 use crate::http2::client::{Connection, SendError, Stream, Turn, reset_of};
 use crate::proxy_protocol::announce;
-use crate::upstream::ClusterState;
-use crate::upstream::connect::{ConnectError, ConnectOptions, connect};
+use crate::upstream::connect::ConnectError;
 use crate::upstream::host::{Host, Upstream};
+use crate::upstream::{ClusterState, pool};
 use crate::worker::Worker;
 
 /// What carries one request to an endpoint.
@@ -119,10 +119,14 @@ pub async fn acquire(
         }
     }
     let connecting = async {
-        dial(exchange, worker, cluster, host).await.map_err(|error| Acquire::Failed(Rc::new(error)))
+        let opened = match terminates || cluster.cluster.proxy_protocol.is_some() {
+            true => dial(exchange, worker, cluster, host).await.map(|upstream| (upstream, false)),
+            false => pool::open(cluster, host, exchange.priority, worker.shared.upstream_tos).await,
+        };
+        opened.map_err(|error| Acquire::Failed(Rc::new(error)))
     };
-    let upstream = waiting(exchange, io, alarm, deadlines, connecting).await?;
-    Ok((if terminates { Channel::Bytes(upstream) } else { Channel::Http1(upstream) }, false))
+    let (upstream, used) = waiting(exchange, io, alarm, deadlines, connecting).await?;
+    Ok((if terminates { Channel::Bytes(upstream) } else { Channel::Http1(upstream) }, used))
 }
 
 /// Waits for a connection as long as the request may take, and as long as
@@ -149,41 +153,6 @@ async fn waiting<T>(
         alarm.poll(deadline, context).map(|()| Err(Acquire::TimedOut(TimeLimit::Response)))
     })
     .await
-}
-
-/// A new connection.
-async fn dial(
-    exchange: &Exchange<'_>,
-    worker: &Worker,
-    cluster: &ClusterState,
-    host: &Host,
-) -> Result<Upstream, ConnectError> {
-    let options = ConnectOptions {
-        bind: cluster.cluster.bind,
-        tos: worker.shared.upstream_tos,
-        timeout: cluster.cluster.connect_timeout,
-    };
-    let connected = connect(host, &options).await;
-    match &connected {
-        Ok(_) => {
-            cluster.stats.cx_total.increment();
-            cluster.stats.cx_active.add(1);
-        }
-        Err(error) => {
-            cluster.stats.cx_connect_fail.increment();
-            if matches!(error, ConnectError::Timeout) {
-                cluster.stats.cx_connect_timeout.increment();
-            }
-        }
-    }
-    let mut upstream = connected?;
-    if let Some(version) = cluster.cluster.proxy_protocol {
-        let connection = exchange.connection;
-        announce(&mut upstream.stream, version, exchange.remote, connection.local)
-            .await
-            .map_err(ConnectError::Refused)?;
-    }
-    Ok(upstream)
 }
 
 /// A stream with the request's head on it.
@@ -264,4 +233,23 @@ async fn start(
         cluster.stats.closed(1);
         ConnectError::Refused(std::io::Error::other(error.to_string()))
     })
+}
+
+/// A new connection, unless the cluster has as many as it may.
+async fn dial(
+    exchange: &Exchange<'_>,
+    worker: &Worker,
+    cluster: &ClusterState,
+    host: &Host,
+) -> Result<Upstream, ConnectError> {
+    let slot = pool::slot(cluster, host, exchange.priority).ok_or(ConnectError::Overflow)?;
+    let mut upstream = pool::dial(cluster, host, worker.shared.upstream_tos, slot).await?;
+    if let Some(version) = cluster.cluster.proxy_protocol {
+        let local = exchange.connection.local;
+        announce(&mut upstream.stream, version, exchange.remote, local).await.map_err(|error| {
+            cluster.stats.closed(1);
+            ConnectError::Refused(error)
+        })?;
+    }
+    Ok(upstream)
 }

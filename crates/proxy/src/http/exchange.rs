@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use routing::decision::{Outcome, on_request};
-use routing::route::Route;
+use routing::route::{Priority, Route};
 use routing::virtual_host::VirtualHost;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::alarm::Alarm;
@@ -86,6 +87,8 @@ pub struct Exchange<'c> {
     pub flags: Flags,
     /// Why the response is what it is.
     pub details: Cow<'static, str>,
+    /// The response is the proxy's own.
+    pub answered_here: bool,
     /// Bytes of the response's body.
     pub sent: u64,
     /// Bytes of the response's head.
@@ -96,6 +99,10 @@ pub struct Exchange<'c> {
     pub request_done: Option<Instant>,
     /// The status of gRPC, if it is gRPC.
     pub grpc_status: Option<u32>,
+    /// Which of the cluster's limits hold.
+    pub priority: Priority,
+    /// Cookies that were made for the client.
+    pub cookies: SmallVec<[String; 1]>,
 }
 
 /// What a CONNECT comes to.
@@ -144,6 +151,10 @@ async fn serve<'c>(
     alarm: &mut Alarm,
 ) -> Next {
     if let Err(reply) = request_head::prepare(exchange) {
+        let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
+        exchange.virtual_host = decision.virtual_host;
+        exchange.route = decision.route;
+        exchange.keep_alive = false;
         return local_reply::send(exchange, io, None, reply).await;
     }
     let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
@@ -215,11 +226,14 @@ impl<'c> Exchange<'c> {
             status: 0,
             flags: Flags::default(),
             details: Cow::Borrowed(""),
+            answered_here: false,
             sent: 0,
             response_head_size: 0,
             first_byte: None,
             request_done: body.is_done().then_some(started),
             grpc_status: None,
+            priority: Priority::Normal,
+            cookies: SmallVec::new(),
             request,
             body,
         }

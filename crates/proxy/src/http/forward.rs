@@ -5,26 +5,31 @@ use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use routing::cluster::Discovery;
 use routing::decision::{Decision, Forwarding};
 use routing::fault::Abort;
+use routing::retry::priorities::TriedPriorities;
 use routing::retry::{Reset, RetryPolicy};
 use routing::rewrite::HostRewrite;
 use routing::route::Limited;
+use routing::route::Priority;
 use smallvec::SmallVec;
 use tokio::time::{Instant, sleep};
 
 use crate::alarm::Alarm;
 use crate::flags::Flag;
+use crate::http::affinity;
 use crate::http::attempt::{self, Answer, Attempt, Failure, TimeLimit, TimeLimits};
 use crate::http::channel::Channel;
 use crate::http::connection::Next;
 use crate::http::ends::{Departure, Downstream};
 use crate::http::exchange::{Exchange, Tunnel};
 use crate::http::local_reply::{self, LocalReply};
+use crate::http::mirror::{self, Copies};
 use crate::http::respond::{Accepted, respond};
 use crate::http::upstream_head;
 use crate::http1::framing::{Framing, of_response};
@@ -32,9 +37,11 @@ use crate::http1::head::reason;
 use crate::http1::known::Known;
 use crate::http1::parse::Refusal;
 use crate::shared::Live;
-use crate::upstream::ClusterState;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::host::Host;
+use crate::upstream::protection::{Permit, Resource};
+use crate::upstream::vitals::Outcome;
+use crate::upstream::{ClusterState, Wish};
 
 /// Forwards a request and brings back what becomes of it.
 pub async fn forward<'c>(
@@ -46,6 +53,7 @@ pub async fn forward<'c>(
     alarm: &mut Alarm,
 ) -> Next {
     exchange.cluster_name = Some(forwarding.cluster_name.clone());
+    exchange.priority = forwarding.options.priority;
     exchange.cluster = exchange.connection.worker.cluster(live, &forwarding.cluster_name);
     match inject(exchange, forwarding, io).await {
         Injected::Nothing => {}
@@ -65,19 +73,27 @@ pub async fn forward<'c>(
         return local_reply::send(exchange, io, Some(decision), reply).await;
     };
     upstream_head::finish(exchange, decision, forwarding);
-    if let Some(retry) = forwarding.retry.filter(|retry| retry.attempts > 0) {
-        let may_retry = retry.request_headers.is_empty()
-            || retry.request_headers.iter().any(|matcher| matcher.matches(&exchange.request));
-        if may_retry {
-            exchange.body.keep(buffer_limit(exchange));
-        }
+    let retries = forwarding.retry.is_some_and(|retry| retries(retry, exchange));
+    if retries || !forwarding.options.mirrors.is_empty() {
+        exchange.body.keep(buffer_limit(exchange));
     }
     cluster.stats.rq_total.increment();
     cluster.stats.rq_active.add(1);
-    let next =
-        Attempts::new(exchange, forwarding, &cluster).run(exchange, decision, forwarding, io, alarm).await;
+    cluster.first_attempt();
+    let mut attempts = Attempts::new(exchange, forwarding, &cluster);
+    attempts.copies = mirror::prepare(exchange, forwarding, live);
+    attempts.copies.send(exchange);
+    let next = attempts.run(exchange, decision, forwarding, io, alarm).await;
+    attempts.copies.send(exchange);
     cluster.stats.rq_active.add(-1);
     next
+}
+
+/// Whether a request may be tried again at all.
+fn retries(retry: &RetryPolicy, exchange: &Exchange<'_>) -> bool {
+    let applies = retry.request_headers.is_empty()
+        || retry.request_headers.iter().any(|matcher| matcher.matches(&exchange.request));
+    retry.attempts > 0 && applies
 }
 
 /// How much of a body is kept for another attempt.
@@ -118,10 +134,8 @@ async fn inject(
     let mut reply = LocalReply::new(200, "fault_filter_abort").with_body("fault filter abort");
     match abort {
         Abort::Http(status) => reply.status = status,
-        Abort::Grpc(status) => {
-            reply.grpc_status = Some(status);
-            exchange.grpc_status = Some(status);
-        }
+        // Who does not speak gRPC gets the text alone.
+        Abort::Grpc(status) => reply.grpc_status = Some(status),
     }
     Injected::Reply(reply)
 }
@@ -180,8 +194,63 @@ struct Attempts<'f> {
     limits: TimeLimits,
     retries: u32,
     tried: SmallVec<[Rc<Host>; 2]>,
+    /// What consistent hashes take of the request.
+    hash: Option<u64>,
     /// The next attempt uses no idle connection.
     fresh: bool,
+    priority: Priority,
+    tried_priorities: TriedPriorities,
+    /// Leave to try again, while that lasts.
+    retrying: Permit,
+    /// How long the upstream said to wait.
+    wait: Option<Duration>,
+    copies: Copies,
+}
+
+/// What another attempt costs the endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cost {
+    /// The one before never reached any.
+    Nothing,
+    /// It was sent, and is sent again.
+    Reached,
+}
+
+/// A host that is serving a request.
+struct Serving<'h>(&'h Host);
+
+impl Serving<'_> {
+    fn begin(host: &Host) -> Serving<'_> {
+        host.active.set(host.active.get() + 1);
+        host.vitals.rq_active.fetch_add(1, Ordering::Relaxed);
+        host.vitals.rq_total.fetch_add(1, Ordering::Relaxed);
+        Serving(host)
+    }
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get().saturating_sub(1));
+        self.0.vitals.rq_active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The HTTP status that a gRPC status stands for.
+fn http_status(grpc: u16) -> u16 {
+    match grpc {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
 }
 
 /// What follows an attempt.
@@ -193,10 +262,11 @@ enum Then {
 
 impl<'f> Attempts<'f> {
     fn new(
-        exchange: &Exchange<'_>,
+        exchange: &mut Exchange<'_>,
         forwarding: &Forwarding<'f>,
         cluster: &'f Rc<ClusterState>,
     ) -> Attempts<'f> {
+        let hash = affinity::hash(exchange, forwarding, cluster);
         let timeouts = &exchange.http.manager.timeouts;
         let is_upgrade = exchange.is_tunnel();
         let idle = match forwarding.options.idle_timeout {
@@ -224,12 +294,18 @@ impl<'f> Attempts<'f> {
             },
             retries: 0,
             tried: SmallVec::new(),
+            hash,
             fresh: false,
+            priority: forwarding.options.priority,
+            tried_priorities: TriedPriorities::default(),
+            retrying: Permit::default(),
+            wait: None,
+            copies: Copies::default(),
         }
     }
 
     async fn run<'c>(
-        mut self,
+        &mut self,
         exchange: &mut Exchange<'c>,
         decision: &Decision<'c>,
         forwarding: &Forwarding<'c>,
@@ -246,11 +322,16 @@ impl<'f> Attempts<'f> {
             };
             exchange.attempts += 1;
             self.announce(exchange, forwarding, &host);
-            host.active.set(host.active.get() + 1);
+            let Some(request) = self.cluster.admit(self.priority, Resource::Request) else {
+                self.cluster.stats.rare("upstream_rq_pending_overflow").increment();
+                let reply = self.overflow(exchange);
+                return local_reply::send(exchange, io, Some(decision), reply).await;
+            };
+            let serving = Serving::begin(&host);
             let attempt =
                 attempt::run(exchange, self.cluster, &host, io, alarm, &self.limits, self.fresh).await;
             let then = self.conclude(exchange, decision, io, alarm, attempt).await;
-            host.active.set(host.active.get().saturating_sub(1));
+            drop((serving, request));
             match then {
                 Then::Again => {}
                 Then::Done(next) => return next,
@@ -259,14 +340,22 @@ impl<'f> Attempts<'f> {
         }
     }
 
-    fn choose(&self, exchange: &Exchange<'_>) -> Option<Rc<Host>> {
-        let attempts = match self.retry {
+    fn choose(&mut self, exchange: &Exchange<'_>) -> Option<Rc<Host>> {
+        let frequency = self.retry.and_then(|retry| retry.leaves_priorities);
+        let loads = match frequency {
+            Some(frequency) if !self.tried.is_empty() => {
+                self.cluster.loads_beyond(&mut self.tried_priorities, frequency)
+            }
+            _ => None,
+        };
+        let repeats = match self.retry {
             Some(retry) if retry.avoid_previous_hosts && !self.tried.is_empty() => {
                 retry.host_selection_attempts
             }
-            _ => 1,
+            _ => 0,
         };
-        self.cluster.choose(|| destination(exchange, self.cluster), &self.tried, attempts)
+        let wish = Wish { hash: self.hash, tried: &self.tried, repeats, loads: loads.as_ref() };
+        self.cluster.choose(|| destination(exchange, self.cluster), &wish)
     }
 
     /// What the upstream is told about this attempt.
@@ -319,7 +408,12 @@ impl<'f> Attempts<'f> {
                     LocalReply::new(refusal.status, refusal.details).with_body(reason(refusal.status)),
                 )
             }
-            Attempt::TimedOut(limit) => Then::Reply(self.timed_out(exchange, limit)),
+            Attempt::TimedOut(limit) => {
+                if limit == TimeLimit::Response {
+                    self.note(exchange, Outcome::TimedOut);
+                }
+                Then::Reply(self.timed_out(exchange, limit))
+            }
         }
     }
 
@@ -356,10 +450,18 @@ impl<'f> Attempts<'f> {
         let grpc = exchange
             .grpc_status
             .and_then(|_| std::str::from_utf8(head.get(Known::GrpcStatus)?).ok()?.parse().ok());
+        self.note(exchange, Outcome::Answered(grpc.map_or(head.status, http_status)));
         let wants_retry = self
             .retry
             .is_some_and(|retry| retry.wants_after_response(head.status, grpc, |name| head.find(name)));
-        if wants_retry && self.may_retry(exchange) {
+        if self.retries > 0 && !wants_retry {
+            self.cluster.stats.rare("upstream_rq_retry_success").increment();
+        }
+        if wants_retry && self.may_retry(exchange, Cost::Reached) {
+            self.wait = self.retry.and_then(|retry| {
+                let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                retry.rate_limited.as_ref()?.wait(|name| head.find(name), unix, fastrand::u64(..))
+            });
             let worker = exchange.connection.worker.clone();
             self.closed(&answer.channel);
             worker.give_head(answer.head);
@@ -395,32 +497,97 @@ impl<'f> Attempts<'f> {
             Some(error) => error.reason().replace(' ', "_"),
             None => String::new(),
         };
+        if matches!(failure.connect.as_deref(), Some(ConnectError::Overflow)) {
+            return Then::Reply(self.overflow(exchange));
+        }
+        let timed_out = failure.reset == Reset::PerTryTimeout;
+        self.note(exchange, if timed_out { Outcome::TimedOut } else { Outcome::Broken });
         let wants_retry = self.retry.is_some_and(|retry| retry.wants_after_reset(failure.reset));
-        if wants_retry && self.may_retry(exchange) {
+        let cost = match failure.reset {
+            Reset::ConnectFailure => Cost::Nothing,
+            _ => Cost::Reached,
+        };
+        if wants_retry && self.may_retry(exchange, cost) {
             return self.back_off(exchange, io).await;
         }
         Then::Reply(self.reset_reply(exchange, &failure))
     }
 
-    /// Whether another attempt can be made; the limit is noted.
-    fn may_retry(&self, exchange: &mut Exchange<'_>) -> bool {
+    /// Whether another attempt can be made; what stands against it is noted.
+    fn may_retry(&mut self, exchange: &mut Exchange<'_>, cost: Cost) -> bool {
         let Some(retry) = self.retry else { return false };
         if self.retries >= retry.attempts {
             if retry.attempts > 0 {
                 exchange.flags.set(Flag::UpstreamRetryLimitExceeded);
+                self.cluster.stats.rare("upstream_rq_retry_limit_exceeded").increment();
             }
             return false;
         }
-        exchange.body.replay().is_some() && !exchange.is_tunnel() && !exchange.informed
+        if exchange.body.replay().is_none()
+            || exchange.is_tunnel()
+            || exchange.informed
+            || !retries(retry, exchange)
+        {
+            return false;
+        }
+        self.retrying = Permit::default();
+        let now = exchange.connection.worker.shared.started.elapsed();
+        let guarded = cost == Cost::Reached && !self.cluster.guard_allows(self.priority, now);
+        let permit = if guarded { None } else { self.cluster.admit(self.priority, Resource::Retry) };
+        match permit {
+            Some(permit) => self.retrying = permit,
+            None => {
+                exchange.flags.set(Flag::UpstreamOverflow);
+                self.cluster.stats.rare("upstream_rq_retry_overflow").increment();
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes in how an attempt went.
+    fn note(&self, exchange: &Exchange<'_>, outcome: Outcome) {
+        let Some(host) = &exchange.host else { return };
+        let vitals = &host.vitals;
+        let counter = match outcome {
+            Outcome::Answered(status) if status < 500 => &vitals.rq_success,
+            Outcome::TimedOut => &vitals.rq_timeout,
+            _ => &vitals.rq_error,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if !matches!(outcome, Outcome::Broken | Outcome::TimedOut) {
+            self.cluster.note(host, Outcome::Connected);
+        }
+        self.cluster.note(host, outcome);
+    }
+
+    /// There is too much under way for one more.
+    fn overflow(&self, exchange: &mut Exchange<'_>) -> LocalReply {
+        exchange.flags.set(Flag::UpstreamOverflow);
+        let body = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
+        let reply = LocalReply::new(503, "upstream_reset_before_response_started{overflow}").with_body(body);
+        if exchange.http.manager.filters.router.unwrap_or_default().suppress_envoy_headers {
+            return reply;
+        }
+        reply.with("x-envoy-overloaded", "true")
     }
 
     async fn back_off(&mut self, exchange: &mut Exchange<'_>, io: &mut Downstream<'_, '_>) -> Then {
         self.retries += 1;
         self.cluster.stats.rq_retry.increment();
-        self.tried.extend(exchange.host.clone());
+        if let Some(host) = &exchange.host {
+            self.tried_priorities.add(host.priority);
+            self.tried.push(host.clone());
+        }
         self.fresh = false;
         let Some(retry) = self.retry else { return Then::Again };
-        let pause = retry.back_off(self.retries, fastrand::u64(..));
+        let said = self.wait.take();
+        let counted = match said {
+            Some(_) => "upstream_rq_retry_backoff_ratelimited",
+            None => "upstream_rq_retry_backoff_exponential",
+        };
+        self.cluster.stats.rare(counted).increment();
+        let pause = said.unwrap_or_else(|| retry.back_off(self.retries, fastrand::u64(..)));
         let deadline = self.limits.response.and_then(|limit| Some(exchange.request_done? + limit));
         match wait(pause, deadline, io).await {
             Ok(()) => Then::Again,
@@ -434,6 +601,7 @@ impl<'f> Attempts<'f> {
         let (status, flag, reason) = match failure.reset {
             Reset::PerTryTimeout => {
                 self.cluster.stats.rq_timeout.increment();
+                self.cluster.stats.rare("upstream_rq_per_try_timeout").increment();
                 exchange.flags.set(Flag::UpstreamTimeout);
                 return LocalReply::new(504, "upstream_per_try_timeout")
                     .with_body("upstream request timeout");

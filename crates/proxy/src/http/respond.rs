@@ -311,7 +311,7 @@ fn keep_or_close(exchange: &Exchange<'_>, cluster: &ClusterState, channel: Chann
     // A stream that has not ended is reset when it is dropped.
     let Channel::Http1(mut upstream) = channel else { return drop_channel(cluster, &channel) };
     upstream.served += 1;
-    let is_worn = cluster.cluster.max_requests_per_connection.is_some_and(|max| upstream.served >= max);
+    let is_worn = cluster.is_worn(&upstream);
     let kept = clean
         && !is_worn
         && cluster.cluster.proxy_protocol.is_none()

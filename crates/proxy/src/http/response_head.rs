@@ -14,6 +14,9 @@ use crate::http1::known::Known;
 /// order. Framing and `connection` are the caller's affair.
 pub fn finish(exchange: &mut Exchange<'_>, decision: Option<&Decision<'_>>, head: &mut Head) {
     exchange.status = head.status;
+    for cookie in &exchange.cookies {
+        head.add(b"set-cookie", cookie.as_bytes());
+    }
     if let Some(decision) = decision {
         for level in decision.response_mutations() {
             // Values may quote the response's own headers.

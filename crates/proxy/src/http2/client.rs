@@ -24,6 +24,7 @@ use crate::http2::stream::{Incoming, Outgoing};
 use crate::stats::ClusterStats;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::host::Upstream;
+use crate::upstream::pool::Slot;
 use crate::worker::Worker;
 
 /// The largest head of a response, as with HTTP/1.
@@ -194,7 +195,7 @@ impl Connection {
         options: &Http2,
         stats: Rc<ClusterStats>,
     ) -> Result<Rc<Connection>, h2::Error> {
-        let Upstream { stream, local, .. } = upstream;
+        let Upstream { stream, local, slot, .. } = upstream;
         let mut builder = Builder::new();
         builder
             .initial_window_size(options.stream_window)
@@ -219,7 +220,7 @@ impl Connection {
             ping: RefCell::new(driver.ping_pong()),
             stats,
         });
-        tokio::task::spawn_local(drive(connection.clone(), driver));
+        tokio::task::spawn_local(drive(connection.clone(), driver, slot));
         Ok(connection)
     }
 
@@ -300,8 +301,13 @@ pub enum SendError {
     Closed(#[source] h2::Error),
 }
 
-/// Moves frames until the connection ends.
-async fn drive(connection: Rc<Connection>, driver: h2::client::Connection<TcpStream, Bytes>) {
+/// Moves frames until the connection ends, and keeps its place among those
+/// of the cluster so long.
+async fn drive(
+    connection: Rc<Connection>,
+    driver: h2::client::Connection<TcpStream, Bytes>,
+    slot: Option<Slot>,
+) {
     tokio::select! {
         ended = driver => {
             if let Err(error) = ended {
@@ -312,6 +318,7 @@ async fn drive(connection: Rc<Connection>, driver: h2::client::Connection<TcpStr
     }
     connection.open.set(false);
     connection.stats.closed(1);
+    drop(slot);
 }
 
 impl Stream {

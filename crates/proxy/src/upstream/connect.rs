@@ -4,10 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use routing::cluster::Bind;
+use routing::cluster::{Bind, Keepalive};
 use routing::filter_chain::Transport;
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpSocket;
+use tokio::time::Instant;
 
 use crate::upstream::host::{Host, Upstream};
 
@@ -20,6 +21,9 @@ pub enum ConnectError {
     /// The kernel or the peer refused.
     #[error("delayed connect error: {0}")]
     Refused(#[source] io::Error),
+    /// There are too many connections or requests already.
+    #[error("overflow")]
+    Overflow,
     /// The bytes would have to travel in a way that is not known here; they
     /// never travel in a weaker one instead.
     #[error("TLS to upstreams is not supported")]
@@ -51,6 +55,8 @@ pub struct ConnectOptions {
     pub tos: Option<u32>,
     /// How long it may take.
     pub timeout: Duration,
+    /// Probes of idle connections.
+    pub keepalive: Option<Keepalive>,
 }
 
 /// Connects to a host.
@@ -65,7 +71,7 @@ pub async fn connect(host: &Host, options: &ConnectOptions) -> Result<Upstream, 
         Err(_) => return Err(ConnectError::Timeout),
     };
     let local = stream.local_addr().map_err(ConnectError::Refused)?;
-    Ok(Upstream { stream, local, served: 0 })
+    Ok(Upstream { stream, local, served: 0, opened: Instant::now(), slot: None })
 }
 
 fn socket(address: SocketAddr, options: &ConnectOptions) -> io::Result<TcpSocket> {
@@ -79,6 +85,9 @@ fn socket(address: SocketAddr, options: &ConnectOptions) -> io::Result<TcpSocket
     if let Some(class) = bind.traffic_class.or(options.tos).filter(|_| address.is_ipv6()) {
         raw.set_tclass_v6(class)?;
     }
+    if let Some(keepalive) = options.keepalive {
+        raw.set_tcp_keepalive(&probes(keepalive))?;
+    }
     if let Some(mark) = bind.mark {
         raw.set_mark(mark)?;
     }
@@ -86,4 +95,18 @@ fn socket(address: SocketAddr, options: &ConnectOptions) -> io::Result<TcpSocket
         socket.bind(source)?;
     }
     Ok(socket)
+}
+
+fn probes(keepalive: Keepalive) -> TcpKeepalive {
+    let mut probes = TcpKeepalive::new();
+    if let Some(time) = keepalive.time {
+        probes = probes.with_time(time);
+    }
+    if let Some(interval) = keepalive.interval {
+        probes = probes.with_interval(interval);
+    }
+    match keepalive.probes {
+        Some(count) => probes.with_retries(count),
+        None => probes,
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use routing::filter_chain::Transport;
@@ -11,6 +13,8 @@ use tokio::time::Instant;
 use crate::http2::client::Pool;
 use crate::identities::PeerId;
 use crate::io::is_quiet;
+use crate::upstream::pool::{Queue, Slot};
+use crate::upstream::vitals::Vitals;
 
 /// One endpoint.
 #[derive(Debug)]
@@ -23,11 +27,19 @@ pub struct Host {
     pub peer: PeerId,
     /// How bytes travel to it.
     pub transport: Transport,
+    /// When it became known.
+    pub since: Instant,
     /// How many requests it is serving for this worker.
     pub active: Cell<u32>,
     /// Used last are taken first, so that surplus ones grow old.
     idle: RefCell<Vec<Idle>>,
     retired: Cell<bool>,
+    /// Zero is the first choice.
+    pub priority: u32,
+    /// What all workers know of it.
+    pub vitals: Arc<Vitals>,
+    /// Requests that wait for one of its connections.
+    pub queue: Rc<Queue>,
     /// Connections that many requests share.
     pub http2: Pool,
 }
@@ -41,6 +53,10 @@ pub struct Upstream {
     pub local: SocketAddr,
     /// How many requests it has served.
     pub served: u32,
+    /// When it was made.
+    pub opened: Instant,
+    /// Its place among the connections of the cluster.
+    pub slot: Option<Slot>,
 }
 
 #[derive(Debug)]
@@ -51,15 +67,25 @@ struct Idle {
 
 impl Host {
     /// A host without connections.
-    pub fn new(address: SocketAddr, hostname: &str, peer: PeerId, transport: Transport) -> Host {
+    pub fn new(
+        address: SocketAddr,
+        hostname: &str,
+        peer: PeerId,
+        transport: Transport,
+        vitals: Arc<Vitals>,
+    ) -> Host {
         Host {
             address,
             hostname: hostname.into(),
             peer,
             transport,
+            since: Instant::now(),
             active: Cell::new(0),
             idle: RefCell::default(),
             retired: Cell::new(false),
+            priority: 0,
+            vitals,
+            queue: Rc::default(),
             http2: Pool::default(),
         }
     }
@@ -83,6 +109,7 @@ impl Host {
         if self.retired.get() {
             return false;
         }
+        let Some(upstream) = self.queue.offer(upstream) else { return true };
         self.idle.borrow_mut().push(Idle { upstream, since: now });
         true
     }

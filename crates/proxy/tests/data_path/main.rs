@@ -4,11 +4,14 @@
 mod abuse;
 mod ads;
 mod backend;
+mod balancing;
 mod client;
 mod forwarding;
 mod grpc;
 mod http2;
+mod mirroring;
 mod peers;
+mod protection;
 mod proxy_protocol;
 mod reporting;
 mod setup;

@@ -187,6 +187,16 @@ fn names_with_underscores_are_refused_or_dropped_where_configured() {
 }
 
 #[test]
+fn a_path_with_a_fragment_is_refused_as_a_request_of_its_route() {
+    let backend = Backend::echo();
+    let proxy = to_one(backend.address, json!({}));
+    let mut client = proxy.client();
+    let refused = client.get("/a#b", "");
+    assert_eq!((refused.status, refused.header("connection")), (400, Some("close")));
+    assert_eq!((client.rest(), backend.seen().len()), (String::new(), 0));
+}
+
+#[test]
 fn a_body_that_was_not_read_is_never_a_request() {
     let backend = Backend::echo();
     let routes = json!([

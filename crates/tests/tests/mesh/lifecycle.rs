@@ -1,16 +1,18 @@
 //! Up, looked at, used, killed, down.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::bookinfo::{Reviews, Visitor};
 use tests::load::eventually;
-use tests::mesh::{DataPlane, Mesh, lateen};
+use tests::mesh::{DataPlane, Mesh, Person};
 
-async fn comes_up_and_runs_commands(data_plane: DataPlane) -> Result<()> {
+async fn comes_up_and_runs_commands(person: Person, data_plane: DataPlane) -> Result<()> {
     let start = Instant::now();
-    let mesh = Mesh::bookinfo(data_plane)?;
+    let mesh = Mesh::up_as(person, data_plane, &[])?;
     Visitor::anonymous(mesh.gateway).page().await?;
     ensure!(start.elapsed() < Duration::from_secs(3), "the first page took {:?}", start.elapsed());
 
@@ -22,17 +24,39 @@ async fn comes_up_and_runs_commands(data_plane: DataPlane) -> Result<()> {
 
     let second = mesh.try_lateen(&["up", "--detach"])?;
     ensure!(!second.status.success(), "a second mesh started in the same home");
+
+    super::routing::versions_take_turns(&mesh).await?;
+    let labels =
+        [("reporter=\"source\"", "captured on its way out"), ("reporter=\"destination\"", "on its way in")];
+    let metrics =
+        mesh.lateen(&["exec", "reviews-v3", "--", "curl", "-sS", "localhost:15020/stats/prometheus"])?;
+    for (label, what) in labels {
+        let seen =
+            metrics.lines().any(|line| line.starts_with("istio_requests_total") && line.contains(label));
+        ensure!(seen, "no request was {what}: {metrics}");
+    }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mesh_of_envoys_comes_up_and_runs_commands() -> Result<()> {
-    comes_up_and_runs_commands(DataPlane::Envoy).await
+    comes_up_and_runs_commands(Person::Tester, DataPlane::Envoy).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mesh_of_our_proxies_comes_up_and_runs_commands() -> Result<()> {
-    comes_up_and_runs_commands(DataPlane::Lateen).await
+    comes_up_and_runs_commands(Person::Tester, DataPlane::Lateen).await
+}
+
+/// Without any right, in a user namespace, with capture by DSCP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ordinary_users_mesh_of_envoys_comes_up_and_runs_commands() -> Result<()> {
+    comes_up_and_runs_commands(Person::Ordinary, DataPlane::Envoy).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ordinary_users_mesh_of_our_proxies_comes_up_and_runs_commands() -> Result<()> {
+    comes_up_and_runs_commands(Person::Ordinary, DataPlane::Lateen).await
 }
 
 /// Two homes, two meshes, neither in the other's way.
@@ -89,46 +113,152 @@ async fn a_killed_container_is_started_again() -> Result<()> {
     .with_context(|| seen)
 }
 
-/// When the launcher is killed nothing is left after a second, and `up` works
+/// Whichever part is killed, nothing is left after a second, and `up` works
 /// again in the same home.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_outlives_a_killed_launcher() -> Result<()> {
-    let mesh = Mesh::bookinfo(DataPlane::Lateen)?;
-    let status = mesh.json(&["status"])?;
-    let pids: Vec<u32> = status["pods"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .flat_map(|pod| pod["containers"].as_array().into_iter().flatten())
-        .filter_map(|container| u32::try_from(container["pid"].as_u64()?).ok())
-        .collect();
-    ensure!(pids.len() >= 13, "status tells of {} processes", pids.len());
-    kill(launcher_of(pids[0])?)?;
-    eventually("every process is gone", Duration::from_secs(1), || pids.iter().all(|pid| !is_alive(*pid)))
-        .await?;
-
-    let again = lateen(mesh.home())?.args(["up", "--detach", "--gateway", "127.0.0.1:0"]).output()?;
-    ensure!(again.status.success(), "up: {}", String::from_utf8_lossy(&again.stderr));
+async fn nothing_outlives_a_killed_part(person: Person) -> Result<()> {
+    let mut mesh = Mesh::up_as(person, DataPlane::Lateen, &[])?;
+    for part in ["launcher", "world", "init", "supervisor"] {
+        let before = Traces::of(&mesh)?;
+        kill(before.part(part)?)?;
+        eventually(&format!("nothing is left after SIGKILL of the {part}"), Duration::from_secs(1), || {
+            before.left(&mesh).is_empty()
+        })
+        .await
+        .with_context(|| format!("still there: {}", before.left(&mesh)))?;
+        mesh.up_again()?;
+        Visitor::anonymous(mesh.gateway).page().await?;
+    }
     Ok(())
 }
 
-/// The topmost `lateen` above a process.
-fn launcher_of(pid: u32) -> Result<u32> {
-    let mut top = pid;
-    let mut current = pid;
-    while current > 1 {
-        let stat = std::fs::read_to_string(format!("/proc/{current}/stat")).context("read a stat")?;
-        let rest = stat.rsplit(')').next().context("a stat")?;
-        let parent: u32 =
-            rest.split_whitespace().nth(1).and_then(|field| field.parse().ok()).context("a parent")?;
-        let command = std::fs::read_to_string(format!("/proc/{current}/cmdline")).unwrap_or_default();
-        if command.contains("lateen: launcher") {
-            top = current;
-        }
-        current = parent;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_outlives_a_killed_part_of_roots_mesh() -> Result<()> {
+    nothing_outlives_a_killed_part(Person::Tester).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_outlives_a_killed_part_of_an_ordinary_users_mesh() -> Result<()> {
+    nothing_outlives_a_killed_part(Person::Ordinary).await
+}
+
+/// `down` ends processes that heed SIGTERM within a second, and leaves nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn down_is_quick_and_leaves_nothing() -> Result<()> {
+    let mesh = Mesh::bookinfo(DataPlane::Lateen)?;
+    let before = Traces::of(&mesh)?;
+    let start = Instant::now();
+    mesh.lateen(&["down"])?;
+    let took = start.elapsed();
+    ensure!(before.left(&mesh).is_empty(), "left: {}", before.left(&mesh));
+    ensure!(took < Duration::from_secs(1), "`down` took {took:?}");
+    Ok(())
+}
+
+/// What of a mesh can be seen from outside.
+///
+/// A namespace ends with its last process unless a mount holds it: processes
+/// and mounts tell of namespaces, and of the links, rules and mounts in them.
+struct Traces {
+    /// Every process in a namespace of the mesh, and its command line.
+    processes: BTreeMap<u32, String>,
+    /// The tester's own mounts and links before anything ended.
+    surroundings: String,
+    gateway: SocketAddr,
+}
+
+impl Traces {
+    fn of(mesh: &Mesh) -> Result<Self> {
+        let lock = std::fs::read_to_string(mesh.home().join("lock")).context("read the lock")?;
+        let launcher: u32 = lock.trim().parse().context("the launcher's number")?;
+        let mut processes = family(launcher);
+        ensure!(processes.len() >= 20, "a mesh of {} processes: {processes:?}", processes.len());
+        let own = namespaces_of("self");
+        let of_family = processes.keys().flat_map(|pid| namespaces_of(&pid.to_string()));
+        let namespaces: BTreeSet<String> = of_family.filter(|name| !own.contains(name)).collect();
+        ensure!(namespaces.len() >= 20, "a mesh of {} namespaces", namespaces.len());
+        let within = |pid: &u32| namespaces_of(&pid.to_string()).intersection(&namespaces).next().is_some();
+        processes.extend(numbers_of_processes().filter(within).map(command_of));
+        Ok(Self { processes, surroundings: surroundings(), gateway: mesh.gateway })
     }
-    ensure!(top != pid, "process {pid} is below no launcher");
-    Ok(top)
+
+    fn part(&self, name: &str) -> Result<u32> {
+        let label = format!("lateen: {name}");
+        let found = self.processes.iter().find(|(_, command)| command.starts_with(&label));
+        found.map(|(pid, _)| *pid).with_context(|| format!("no {name} among {:?}", self.processes))
+    }
+
+    /// What is still there, in words.
+    fn left(&self, mesh: &Mesh) -> String {
+        let mut left: Vec<String> = self
+            .processes
+            .iter()
+            .filter(|(pid, _)| is_alive(**pid))
+            .map(|(pid, command)| format!("process {pid} {command}"))
+            .collect();
+        for socket in ["control.sock", "exec.sock"] {
+            if mesh.home().join(socket).exists() {
+                left.push(socket.to_owned());
+            }
+        }
+        if TcpStream::connect(self.gateway).is_ok() {
+            left.push(format!("the door at {}", self.gateway));
+        }
+        if surroundings() != self.surroundings {
+            left.push("mounts or links of the host have changed".to_owned());
+        }
+        left.join(", ")
+    }
+}
+
+fn surroundings() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let links: Vec<String> = read("/proc/self/net/dev")
+        .lines()
+        .filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()))
+        .collect();
+    format!("{}{links:?}", read("/proc/self/mounts"))
+}
+
+fn numbers_of_processes() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// `net:[4026531840]` and so on.
+fn namespaces_of(process: &str) -> BTreeSet<String> {
+    let name = |kind: &str| {
+        let link = std::fs::read_link(format!("/proc/{process}/ns/{kind}")).ok()?;
+        Some(link.to_string_lossy().into_owned())
+    };
+    ["net", "mnt", "user", "pid"].into_iter().filter_map(name).collect()
+}
+
+/// A process and all that descend from it.
+fn family(of: u32) -> BTreeMap<u32, String> {
+    let parents: BTreeMap<u32, u32> =
+        numbers_of_processes().filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut family = BTreeSet::from([of]);
+    let mut grew = true;
+    while grew {
+        let more: Vec<u32> = parents
+            .iter()
+            .filter(|(pid, parent)| family.contains(parent) && !family.contains(pid))
+            .map(|(pid, _)| *pid)
+            .collect();
+        grew = !more.is_empty();
+        family.extend(more);
+    }
+    family.into_iter().map(command_of).collect()
+}
+
+fn command_of(pid: u32) -> (u32, String) {
+    let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    (pid, words.replace('\0', " "))
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
 }
 
 fn kill(pid: u32) -> Result<()> {

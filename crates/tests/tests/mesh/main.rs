@@ -3,4 +3,5 @@
 mod broken_input;
 mod explain;
 mod lifecycle;
+mod objects;
 mod routing;

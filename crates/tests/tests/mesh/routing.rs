@@ -14,7 +14,7 @@ fn share(counts: &BTreeMap<Reviews, usize>, reviews: Reviews) -> f64 {
 }
 
 /// Without a rule every version gets a third, within a point.
-async fn versions_take_turns(mesh: &Mesh) -> Result<()> {
+pub(crate) async fn versions_take_turns(mesh: &Mesh) -> Result<()> {
     let counts = bookinfo::count(mesh.gateway, 3000, 8).await?;
     for version in [Reviews::Starless, Reviews::BlackStars, Reviews::RedStars] {
         let share = share(&counts, version);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind_recursive, unmount};
 
-use super::super::plan::{Kind, Mount};
+use super::super::plan::Kind;
 use super::{Operation, bind};
 use crate::failure::{Failure, Step};
 use crate::place;
@@ -18,7 +18,6 @@ pub(super) fn run(operations: &[Operation]) -> Result<(), Failure> {
             Operation::Root(new) => new_root(new),
             Operation::Overlay { directory, missing } => overlay(number, directory, missing),
             Operation::Make { path, kind } => make(path, *kind),
-            Operation::Bind(Mount { optional: true, target, .. }) if !target.exists() => Ok(()),
             Operation::Bind(mount) => bind(mount),
         };
         done?;

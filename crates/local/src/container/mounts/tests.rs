@@ -92,3 +92,9 @@ fn each_place_is_made_in_its_way() {
         assert_eq!(planned(mounts), *expected);
     }
 }
+
+#[test]
+fn what_is_optional_needs_its_place() {
+    let optional = |target: &str| Mount { optional: true, ..mount(target, Kind::File) };
+    assert_eq!(planned(&[optional("/etc/nsswitch.conf"), optional("/etc/hosts")]), ["bind /etc/hosts"]);
+}

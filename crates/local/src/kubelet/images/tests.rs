@@ -24,6 +24,8 @@ fn the_users_file_comes_first_and_an_unknown_image_is_told_where_to_go() {
     let reviews = bundled.find("docker.io/istio/examples-bookinfo-reviews-v3:1.20.3", &file).expect("known");
     assert_eq!(reviews.command, ["lateen", "bookinfo", "reviews"]);
     assert_eq!(reviews.env["STAR_COLOR"], "red");
+    let elsewhere = "registry.istio.io/release/examples-bookinfo-reviews-v3:1.20.3";
+    assert_eq!(bundled.find(elsewhere, &file).expect("known"), reviews);
     let refusal = bundled.find("ghcr.io/me/app:2", &file).expect_err("unknown").to_string();
     assert!(refusal.contains("add `ghcr.io/me/app: {command: [PROGRAM, ARGUMENT]}`"), "{refusal}");
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use resources::{Object, ObjectKey};
 
 use super::*;
+use crate::container::plan::{Identity, UserSpace};
+use crate::pod::plan::Action;
 
 const USER: Caller = Caller::User { uid: 1000, gid: 1000 };
 const ROOT: Caller = Caller::Root { uid: 65534, gid: 65534 };
