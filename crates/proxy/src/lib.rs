@@ -23,6 +23,7 @@ pub mod listen;
 pub mod logs;
 pub mod memory;
 pub mod outliers;
+pub mod proxy_protocol;
 pub mod report;
 pub mod shared;
 pub mod sockets;
