@@ -50,7 +50,8 @@ impl Registry {
     pub(crate) fn node_of(&self, name: &str, namespace: &str) -> Option<Node> {
         let inner = self.lock();
         // An agent beside Envoy asks for names alone, on a stream of its own.
-        let mut proxies = inner.connections.values().filter(|(_, status)| status.user_agent != "lateen-agent");
+        let mut proxies =
+            inner.connections.values().filter(|(_, status)| status.user_agent != "lateen-agent");
         let found = proxies.find(|(node, _)| node.name == name && node.facets.namespace == namespace);
         found.map(|(node, _)| node.clone())
     }

@@ -81,6 +81,11 @@ impl Flags {
         }
     }
 
+    /// Whether a flag is set.
+    pub fn has(&self, flag: Flag) -> bool {
+        self.0.contains(&flag)
+    }
+
     /// Whether none is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -18,6 +18,7 @@ pub mod interim;
 pub mod local_reply;
 pub mod mirror;
 pub mod mutate;
+pub mod reason;
 pub mod record;
 pub mod relay;
 pub mod request_head;

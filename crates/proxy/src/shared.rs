@@ -26,6 +26,7 @@ pub struct Shared {
     retired: AtomicBool,
     /// Draining has begun.
     pub drained: Notify,
+    tells_reasons: AtomicBool,
     /// Who this proxy is.
     pub identity: Identity,
     /// All metrics.
@@ -62,6 +63,7 @@ impl Shared {
             accepting: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
             drained: Notify::new(),
+            tells_reasons: AtomicBool::new(identity.tells_reasons()),
             identity,
             registry: Registry::default(),
             logs,
@@ -100,6 +102,16 @@ impl Shared {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.drained.notify_waiters();
+    }
+
+    /// Whether responses of our own say why they are given.
+    pub fn tells_reasons(&self) -> bool {
+        self.tells_reasons.load(Ordering::Relaxed)
+    }
+
+    /// From now on responses of our own say why they are given, or do not.
+    pub fn tell_reasons(&self, tell: bool) {
+        self.tells_reasons.store(tell, Ordering::Relaxed);
     }
 
     /// A task accepts connections from now on.

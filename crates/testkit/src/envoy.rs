@@ -2,7 +2,7 @@
 //! that the fixed ports of a sidecar are free.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -32,6 +32,21 @@ pub enum Network {
     Shared,
 }
 
+/// What an Envoy is told at its start.
+#[derive(Debug, Clone, Copy)]
+pub struct Launch<'a> {
+    /// Its id and metadata, in JSON.
+    pub node: &'a Value,
+    /// Where the control plane listens.
+    pub xds: SocketAddr,
+    /// How it asks.
+    pub form: Form,
+    /// Where it runs.
+    pub network: Network,
+    /// More of its command line.
+    pub arguments: &'a [&'a str],
+}
+
 /// A running Envoy; dropped, it is killed.
 pub struct Envoy {
     child: Child,
@@ -46,15 +61,25 @@ impl Envoy {
     /// # Errors
     /// When Envoy is not installed or does not start.
     pub fn start(node: &Value, xds: SocketAddr, form: Form, network: Network) -> anyhow::Result<Self> {
+        Self::launch(&Launch { node, xds, form, network, arguments: &[] })
+    }
+
+    /// Starts an Envoy; the process belongs to the namespaces of the calling
+    /// thread.
+    ///
+    /// # Errors
+    /// When Envoy is not installed or does not start.
+    pub fn launch(launch: &Launch<'_>) -> anyhow::Result<Self> {
         let binary = crate::tools::envoy()?;
         let folder = tempfile::tempdir().context("make a folder")?;
         let socket = folder.path().join("xds.sock");
         let listener = UnixListener::bind(&socket).context("listen for xDS")?;
-        let relay = tokio::spawn(relay(listener, xds));
+        let relay = tokio::spawn(relay(listener, launch.xds));
         let bootstrap = folder.path().join("bootstrap.json");
-        std::fs::write(&bootstrap, bootstrap_json(node, folder.path(), form).to_string())?;
-        let log = std::fs::File::create(folder.path().join("envoy.log"))?;
-        let mut command = match network {
+        std::fs::write(&bootstrap, bootstrap_json(launch.node, folder.path(), launch.form).to_string())?;
+        // Envoy opens its standard output once more for access logs.
+        let log = std::fs::File::options().create(true).append(true).open(folder.path().join("envoy.log"))?;
+        let mut command = match launch.network {
             Network::Shared => Command::new(&binary),
             Network::Own => {
                 let mut command = Command::new("unshare");
@@ -67,6 +92,7 @@ impl Envoy {
             .arg(&bootstrap)
             .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
             .args(["--component-log-level", "config:debug,upstream:info"])
+            .args(launch.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::from(log.try_clone()?))
             .stderr(Stdio::from(log));
@@ -107,9 +133,14 @@ impl Envoy {
         Ok(parts)
     }
 
+    /// Where Envoy writes.
+    pub fn log_path(&self) -> PathBuf {
+        self.folder.path().join("envoy.log")
+    }
+
     /// What Envoy wrote.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("envoy.log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 }
 

@@ -18,7 +18,7 @@ use xds::resource::{Named, Resource, ResourceSet};
 use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, NAME_TABLE, ROUTE};
 
 use crate::cluster::InboundKey;
-use crate::endpoint::EndpointsKey;
+use crate::endpoint::{EndpointsKey, Place};
 use crate::extensions::Extensions;
 use crate::listener::{self, OutboundShape, VirtualOutboundKey};
 use crate::memo::{Interner, Memo, Shared};
@@ -58,7 +58,7 @@ pub struct Generator {
 }
 
 /// The endpoints that are asked for, and where all endpoints are.
-type AssignmentsKey = (Shared<Vec<EndpointsName>>, Part<EndpointIndex>);
+type AssignmentsKey = (Shared<Vec<EndpointsName>>, Part<EndpointIndex>, Option<Shared<Place>>);
 
 /// How many resources were built since the generator began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,7 +118,8 @@ struct Plan {
 impl Generator {
     /// Everything the node should hold.
     pub fn generate(&mut self, snapshot: &Snapshot, node: &Node) -> ResourceSet {
-        let facets = self.facets.intern(node.facets.clone());
+        let mesh_config = Arc::clone(&snapshot.mesh_config);
+        let facets = self.facets.intern(Facets { mesh_config, ..node.facets.clone() });
         let scope = Shared::from(self.scopes.get(ScopeKey::new(snapshot, &facets), ScopeKey::build));
         let reads_client = snapshot.rules.reads_client() || snapshot.virtual_services.reads_client();
         let captures_names = facets.captures_names;
@@ -136,6 +137,7 @@ impl Generator {
             gateways: (facets.kind == Kind::Router).then(|| snapshot.gateways.clone()),
             facets,
         };
+        let facets = key.facets.clone();
         let plan = match self.plans.known(&key) {
             Some(plan) => plan,
             None => {
@@ -145,7 +147,7 @@ impl Generator {
         };
         let mut set = ResourceSet::default();
         set.insert(CLUSTER, plan.clusters);
-        set.insert(ENDPOINT, self.assignments(snapshot, &plan.endpoints));
+        set.insert(ENDPOINT, self.assignments(snapshot, &plan.endpoints, &facets));
         set.insert(LISTENER, plan.listeners);
         set.insert(ROUTE, plan.routes);
         if captures_names {
@@ -265,14 +267,23 @@ impl Generator {
         self.sets.intern(named.collect())
     }
 
-    fn assignments(&mut self, snapshot: &Snapshot, names: &Shared<Vec<EndpointsName>>) -> Arc<Named> {
-        let key = (names.clone(), snapshot.endpoints.clone());
+    fn assignments(
+        &mut self,
+        snapshot: &Snapshot,
+        names: &Shared<Vec<EndpointsName>>,
+        facets: &Facets,
+    ) -> Arc<Named> {
+        // Only where somebody prefers near endpoints does it matter where
+        // the node is.
+        let prefers = names.iter().any(|name| name.preference.is_some());
+        let place = prefers.then(|| Shared::new(Place::of(facets)));
+        let key = (names.clone(), snapshot.endpoints.clone(), place.clone());
         if let Some(known) = self.assignments.known(&key) {
             return known;
         }
         let mut named = Named::new();
         for name in names.iter() {
-            let key = name.key(snapshot);
+            let key = name.key(snapshot, place.as_ref());
             named.insert(name.name.clone(), self.endpoints.get(key, EndpointsKey::build));
         }
         let named = self.sets.intern(named);

@@ -305,7 +305,7 @@ impl Service {
                 namespace: object.key.namespace.clone(),
                 service_account: pod.spec.service_account().to_owned(),
             },
-            locality: Locality::default(),
+            locality: Locality::of_labels(&object.meta.labels),
             weight: 0,
         })
     }

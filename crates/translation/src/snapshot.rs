@@ -12,9 +12,11 @@ mod virtual_services;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use resources::mesh_config::{self, MeshConfig};
 use resources::{Kind, Object, ObjectKey};
 
 use crate::memo::Shared;
+use crate::mesh::ROOT_NAMESPACE;
 use crate::service::{self, Endpoints, Service};
 
 pub(crate) use destination_rules::{Client, Rule, Rules};
@@ -40,6 +42,7 @@ pub struct Snapshot {
     pub(crate) rules: Part<Rules>,
     pub(crate) gateways: Part<Objects>,
     pub(crate) sidecars: Part<Objects>,
+    pub(crate) mesh_config: Arc<MeshConfig>,
 }
 
 /// A part of a snapshot with its identity.
@@ -266,6 +269,11 @@ impl Snapshot {
         }
         if touched.any(&[Kind::Gateway]) {
             self.gateways = Shared::new(oldest_first(self.of_kind(Kind::Gateway)));
+        }
+        if touched.any(&[Kind::ConfigMap]) {
+            let key = ObjectKey::new(Kind::ConfigMap, ROOT_NAMESPACE, mesh_config::NAME);
+            let object = self.objects.get(&key).and_then(|object| object.as_config_map());
+            self.mesh_config = Arc::new(object.map(MeshConfig::of).unwrap_or_default());
         }
         if touched.any(&[Kind::Sidecar]) {
             self.sidecars = Shared::new(oldest_first(self.of_kind(Kind::Sidecar)));

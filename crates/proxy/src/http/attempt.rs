@@ -332,7 +332,9 @@ async fn exchange_heads(
             if deadlines.limits.idle.is_some() && exchange.body.wire > before {
                 moved = Instant::now();
             }
-        } else if let Poll::Ready(departure) = io.poll_gone(context) {
+        }
+        let is_sent = sending.done || sending.failed;
+        if is_sent && let Poll::Ready(departure) = io.poll_gone(context) {
             return Poll::Ready(Event::Gone(departure));
         }
         while let Poll::Ready(event) = poll_event(channel, input, worker, accepts_upgrade, context) {

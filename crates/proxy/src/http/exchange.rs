@@ -87,6 +87,8 @@ pub struct Exchange<'c> {
     pub flags: Flags,
     /// Why the response is what it is.
     pub details: Cow<'static, str>,
+    /// The response is the proxy's own.
+    pub answered_here: bool,
     /// Bytes of the response's body.
     pub sent: u64,
     /// Bytes of the response's head.
@@ -149,6 +151,10 @@ async fn serve<'c>(
     alarm: &mut Alarm,
 ) -> Next {
     if let Err(reply) = request_head::prepare(exchange) {
+        let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
+        exchange.virtual_host = decision.virtual_host;
+        exchange.route = decision.route;
+        exchange.keep_alive = false;
         return local_reply::send(exchange, io, None, reply).await;
     }
     let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
@@ -220,6 +226,7 @@ impl<'c> Exchange<'c> {
             status: 0,
             flags: Flags::default(),
             details: Cow::Borrowed(""),
+            answered_here: false,
             sent: 0,
             response_head_size: 0,
             first_byte: None,

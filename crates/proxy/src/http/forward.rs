@@ -134,10 +134,8 @@ async fn inject(
     let mut reply = LocalReply::new(200, "fault_filter_abort").with_body("fault filter abort");
     match abort {
         Abort::Http(status) => reply.status = status,
-        Abort::Grpc(status) => {
-            reply.grpc_status = Some(status);
-            exchange.grpc_status = Some(status);
-        }
+        // Who does not speak gRPC gets the text alone.
+        Abort::Grpc(status) => reply.grpc_status = Some(status),
     }
     Injected::Reply(reply)
 }

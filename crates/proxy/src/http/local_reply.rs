@@ -91,7 +91,9 @@ pub async fn send(
         }
     }
     exchange.details = reply.details;
+    exchange.answered_here = true;
     response_head::finish(exchange, decision, &mut head);
+    crate::http::reason::tell(exchange, &mut head);
     if let Downstream::Http2(stream) = io {
         return send_frames(exchange, &mut stream.outgoing, head, body).await;
     }
@@ -157,23 +159,28 @@ async fn send_frames(
 pub async fn refuse(connection: &Connection, io: &mut Io<'_>, refusal: Refusal) -> Next {
     let words = reason(refusal.status);
     let body = match refusal.details {
-        "missing_host_header" | "path_normalization_failed" => "",
+        "missing_host_header" => "",
         _ => words,
     };
-    record::refused(connection, refusal, body.len() as u64);
     let worker = &connection.worker;
-    let mut head = format!("HTTP/1.1 {} {words}\r\ncontent-length: {}\r\n", refusal.status, body.len());
+    let mut head = worker.response(refusal.status);
+    head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
     if !body.is_empty() {
-        head.push_str("content-type: text/plain\r\n");
+        head.add(b"content-type", b"text/plain");
     }
     if let Some(http) = connection.http() {
-        worker.with_date(SystemTime::now(), |date| {
-            head.push_str(&format!("date: {date}\r\nserver: {}\r\n", http.manager.server_name));
-        });
+        worker.with_date(SystemTime::now(), |date| head.set_known(Known::Date, date.as_bytes()));
+        head.set_known(Known::Server, http.manager.server_name.as_bytes());
     }
-    let reply = format!("{head}connection: close\r\n\r\n{body}");
+    head.set_known(Known::Connection, b"close");
+    let mut out = worker.buffers.take_output();
+    head.write_response(&mut out);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body.as_bytes());
+    record::refused(connection, refusal, head, body.len() as u64);
     // Whether the client reads it or not, the connection ends.
-    let _ = write_all(&mut io.writer, reply.as_bytes()).await;
+    let _ = write_all(&mut io.writer, &out).await;
+    worker.buffers.give_output(out);
     Next::Close
 }
 

@@ -114,6 +114,9 @@ fn normalize_path(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     if exchange.tunnel.is_some() {
         return Ok(());
     }
+    if path.contains('#') {
+        return Err(LocalReply::new(400, "path_normalization_failed"));
+    }
     match exchange.http.manager.normalization.apply(path) {
         Normalized::Same => Ok(()),
         Normalized::Changed(path) => {

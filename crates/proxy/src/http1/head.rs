@@ -329,7 +329,9 @@ impl RequestHead for Head {
     }
 
     fn scheme(&self) -> &str {
-        if self.is_https { "https" } else { "http" }
+        // What this proxy ends in the clear, another one may have taken over TLS.
+        let is_https = self.is_https || self.get(Known::XForwardedProto) == Some(b"https");
+        if is_https { "https" } else { "http" }
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {

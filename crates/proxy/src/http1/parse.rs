@@ -202,9 +202,6 @@ impl<'a> Target<'a> {
         if !target.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
             return Err(INVALID);
         }
-        if target.contains('#') {
-            return Err(Refusal::bad("path_normalization_failed"));
-        }
         if method == "CONNECT" {
             return Ok(Target { authority: Some(target), path: "" });
         }
