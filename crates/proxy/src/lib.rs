@@ -21,6 +21,7 @@ pub mod listen;
 pub mod logs;
 pub mod memory;
 pub mod outliers;
+pub mod overload;
 pub mod report;
 pub mod shared;
 pub mod start;

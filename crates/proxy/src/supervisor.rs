@@ -16,6 +16,7 @@ use crate::dns::Resolver;
 use crate::extensions::introduce;
 use crate::memory;
 use crate::outliers;
+use crate::overload;
 use crate::shared::Shared;
 use crate::start::{SetLogLevel, XdsAddress};
 use crate::subscriber::{SharedInventory, Subscriber, is_initialized};
@@ -72,6 +73,7 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
     let inventory = SharedInventory::default();
     supervisor.start_admin(&inventory);
     tokio::spawn(outliers::watch(supervisor.shared.clone()));
+    tokio::spawn(watch_memory(supervisor.shared.clone()));
     let (events, mut stream) = unbounded_channel();
     let mut subscriber = supervisor.xds.take().map(|address| {
         tokio::spawn(ads::keep_open(address, supervisor.shared.upstream_tos, events.clone()));
@@ -94,6 +96,16 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
         }
     }
     supervisor.control.stop();
+}
+
+/// Looks at the memory in use for ever.
+async fn watch_memory(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(overload::LOOK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        shared.overload.look();
+    }
 }
 
 impl Supervisor {

@@ -4,9 +4,11 @@
 mod ads;
 mod backend;
 mod balancing;
+mod beside_envoy;
 mod client;
 mod forwarding;
 mod mirroring;
+mod overload;
 mod protection;
 mod reporting;
 mod setup;
