@@ -213,11 +213,14 @@ fn ready(admin: &Admin) -> Reply {
 }
 
 fn prometheus(admin: &Admin) -> Reply {
-    text(StatusCode::OK, admin.shared.registry.prometheus())
+    let mut all = admin.shared.registry.prometheus();
+    all.push_str(&text::circuit_breakers_prometheus(admin));
+    text(StatusCode::OK, all)
 }
 
 fn stats(admin: &Admin, query: &BTreeMap<String, String>) -> Reply {
     let mut lines = admin.shared.registry.dotted();
+    lines.push_str(&text::circuit_breakers(admin));
     lines.push_str(&text::server_stats(admin, admin.state().number()));
     let mut lines: Vec<&str> = lines.lines().collect();
     if query.contains_key("usedonly") {

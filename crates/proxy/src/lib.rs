@@ -24,6 +24,7 @@ pub mod logs;
 pub mod memory;
 pub mod name_servers;
 pub mod outliers;
+pub mod overload;
 pub mod proxy_protocol;
 pub mod report;
 pub mod shared;
