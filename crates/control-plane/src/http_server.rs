@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::debug;
 use crate::mesh::Mesh;
 
 type Reply = Response<Full<Bytes>>;
@@ -51,13 +52,30 @@ fn handle(mesh: &Mesh, request: &Request<Incoming>) -> Reply {
             let text = mesh.metrics.text(mesh.registry.proxies().len(), published.snapshot.service_count());
             reply("text/plain; version=0.0.4", text)
         }
-        "/debug/syncz" => reply("application/json", json(&mesh.status())),
+        "/debug/syncz" => reply("application/json", json(&debug::syncz(mesh))),
+        "/debug/config_dump" => config_dump(mesh, request.uri().query().unwrap_or_default()),
+        "/debug/statusz" => reply("application/json", json(&mesh.status())),
         other => {
             let mut reply = reply("text/plain", format!("`{other}` is not served here\n"));
             *reply.status_mut() = StatusCode::NOT_FOUND;
             reply
         }
     }
+}
+
+/// `?proxyID=NAME.NAMESPACE`.
+fn config_dump(mesh: &Mesh, query: &str) -> Reply {
+    let proxy = query.split('&').find_map(|pair| pair.strip_prefix("proxyID="));
+    let (status, problem) = match proxy {
+        None => (StatusCode::BAD_REQUEST, "you must provide a proxyID in the query string\n".to_owned()),
+        Some(proxy) => match debug::config_dump(mesh, proxy) {
+            Some(dump) => return reply("application/json", json(&dump)),
+            None => (StatusCode::NOT_FOUND, format!("no proxy `{proxy}` is connected\n")),
+        },
+    };
+    let mut reply = reply("text/plain", problem);
+    *reply.status_mut() = status;
+    reply
 }
 
 fn json(value: &impl serde::Serialize) -> String {

@@ -11,6 +11,7 @@
 
 mod ads;
 mod connection;
+mod debug;
 mod delivery;
 mod http_server;
 mod ingest;
@@ -59,6 +60,7 @@ pub struct ControlPlane {
     mesh: Arc<Mesh>,
     tasks: Vec<JoinHandle<()>>,
     xds_address: Option<SocketAddr>,
+    monitoring_address: Option<SocketAddr>,
 }
 
 impl ControlPlane {
@@ -74,16 +76,23 @@ impl ControlPlane {
             xds_address = listener.local_addr().ok();
             tasks.push(tokio::spawn(ads::serve(listener, Arc::clone(&mesh))));
         }
+        let mut monitoring_address = None;
         if let Some(address) = options.monitoring {
             let listener = listen("monitoring", address).await?;
+            monitoring_address = listener.local_addr().ok();
             tasks.push(tokio::spawn(http_server::serve(listener, Arc::clone(&mesh))));
         }
-        Ok(Self { mesh, tasks, xds_address })
+        Ok(Self { mesh, tasks, xds_address, monitoring_address })
     }
 
     /// Where xDS is served; useful after asking for port 0.
     pub fn xds_address(&self) -> Option<SocketAddr> {
         self.xds_address
+    }
+
+    /// Where metrics and debug pages are served.
+    pub fn monitoring_address(&self) -> Option<SocketAddr> {
+        self.monitoring_address
     }
 
     /// The newest generation and who holds what.

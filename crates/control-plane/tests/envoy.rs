@@ -29,7 +29,7 @@ impl Plane {
     async fn start(objects: Vec<Arc<Object>>) -> Self {
         let (store, receiver) = watch::channel(Arc::new(state(1, objects)));
         let address = "127.0.0.1:0".parse().expect("an address");
-        let options = Options { xds: Some(address), monitoring: None };
+        let options = Options { xds: Some(address), monitoring: Some(address) };
         let plane = ControlPlane::start(receiver, &options).await.expect("it listens");
         Self { store, plane }
     }
@@ -133,12 +133,37 @@ async fn sidecar_accepts_bookinfo_in_both_forms() {
         assert_eq!(listeners.len(), 3, "{listeners:?}");
         let routes = names("RoutesConfigDump", "dynamic_route_configs", "/route_config/name");
         assert_eq!(routes, ["9080"]);
+        same_as_istiods_pages(&plane, &dump).await;
         let log = envoy.log();
         assert!(
             !log.contains("rejected") && !log.contains("[error]") && !log.contains("deprecated"),
             "{log}"
         );
     }
+}
+
+/// What the control plane shows of a proxy is what the proxy shows of itself.
+async fn same_as_istiods_pages(plane: &Plane, own: &Value) {
+    let address = plane.plane.monitoring_address().expect("it listens");
+    let page = async |path: &str| -> Value {
+        let answer = get(address, path, &[]).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        serde_json::from_str(&answer.body).expect("JSON")
+    };
+    let status = &page("/debug/syncz").await[0];
+    assert_eq!(status["proxy"], "productpage-v1-0.default");
+    for word in ["cluster", "listener", "route", "endpoint"] {
+        let (sent, acked) = (&status[format!("{word}_sent")], &status[format!("{word}_acked")]);
+        assert!(sent.is_string() && sent == acked, "{status}");
+    }
+    let dump = page("/debug/config_dump?proxyID=productpage-v1-0.default").await;
+    let routes = own["RoutesConfigDump"]["dynamic_route_configs"].as_array().expect("routes");
+    let names = |routes: &[Value]| -> Vec<Value> {
+        routes.iter().map(|route| route["route_config"]["name"].clone()).collect()
+    };
+    let shown = dump["configs"][2]["dynamic_route_configs"].as_array().expect("routes");
+    assert_eq!(names(shown), names(routes));
+    assert_eq!(get(address, "/debug/config_dump?proxyID=nobody.default", &[]).await.status, 404);
 }
 
 /// A web server that says who it is and repeats the request; `/slow` takes a

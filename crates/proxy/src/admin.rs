@@ -136,6 +136,7 @@ fn answer<B>(admin: &Admin, request: &Request<B>) -> Reply {
             admin.shared.drain();
             text(StatusCode::OK, "OK\n")
         }),
+        "/reasons" => post(request, || reasons(admin, &query)),
         "/logging" => post(request, || logging(admin, &query)),
         _ => text(StatusCode::NOT_FOUND, format!("invalid path. {}", text::HELP)),
     }
@@ -234,6 +235,16 @@ fn stats(admin: &Admin, query: &BTreeMap<String, String>) -> Reply {
     lines.sort_unstable();
     lines.push("");
     text(StatusCode::OK, lines.join("\n"))
+}
+
+/// `POST /reasons?show=on`: responses of our own say why they are given.
+fn reasons(admin: &Admin, query: &BTreeMap<String, String>) -> Reply {
+    match query.get("show").map(String::as_str) {
+        Some("on") => admin.shared.tell_reasons(true),
+        Some("off") => admin.shared.tell_reasons(false),
+        _ => return text(StatusCode::BAD_REQUEST, "usage: /reasons?show=on|off\n"),
+    }
+    text(StatusCode::OK, "OK\n")
 }
 
 fn logging(admin: &Admin, query: &BTreeMap<String, String>) -> Reply {

@@ -29,6 +29,8 @@ pub enum Flag {
     FaultInjected,
     /// The client went away.
     DownstreamConnectionTermination,
+    /// The client reset the stream.
+    DownstreamRemoteReset,
     /// Too many attempts.
     UpstreamRetryLimitExceeded,
     /// Nothing moved for too long.
@@ -59,6 +61,7 @@ impl Flag {
             Flag::DelayInjected => "DI",
             Flag::FaultInjected => "FI",
             Flag::DownstreamConnectionTermination => "DC",
+            Flag::DownstreamRemoteReset => "DR",
             Flag::UpstreamRetryLimitExceeded => "URX",
             Flag::StreamIdleTimeout => "SI",
             Flag::DownstreamProtocolError => "DPE",
@@ -79,6 +82,11 @@ impl Flags {
         if !self.0.contains(&flag) {
             self.0.push(flag);
         }
+    }
+
+    /// Whether a flag is set.
+    pub fn has(&self, flag: Flag) -> bool {
+        self.0.contains(&flag)
     }
 
     /// Whether none is set.

@@ -7,13 +7,18 @@
 
 pub mod affinity;
 pub mod attempt;
+pub mod body;
+pub mod channel;
 pub mod connection;
 pub mod cors;
+pub mod ends;
 pub mod exchange;
 pub mod forward;
+pub mod interim;
 pub mod local_reply;
 pub mod mirror;
 pub mod mutate;
+pub mod reason;
 pub mod record;
 pub mod relay;
 pub mod request_head;

@@ -35,6 +35,13 @@ impl Identity {
         Identity { workload, peer_metadata, node }
     }
 
+    /// Whether the metadata ask for reasons in responses:
+    /// `ISTIO_META_LATEEN_REASONS: "true"` in `proxyMetadata`.
+    pub fn tells_reasons(&self) -> bool {
+        let metadata = self.node.metadata.as_ref();
+        metadata.and_then(|metadata| text(metadata, "LATEEN_REASONS")) == Some("true")
+    }
+
     /// The value of `x-envoy-peer-metadata-id`.
     pub fn node_id(&self) -> &str {
         &self.node.id

@@ -3,24 +3,32 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use routing::config::Config;
 use telemetry::log_writer::LogWriter;
 use telemetry::metrics::Registry;
+use tokio::sync::Notify;
 
 use crate::identity::Identity;
 use crate::overload::Overload;
 use crate::upstream::protection::Protections;
 
-/// Shared by all threads; nothing in it is written on the path of a request.
+/// Shared by all threads. On the path of a request nothing in it is locked;
+/// written are only the counts of clusters and of connections.
 #[derive(Debug)]
 pub struct Shared {
     config: ArcSwap<Config>,
     generation: AtomicU64,
     draining: AtomicBool,
+    /// Tasks that accept connections.
+    accepting: AtomicUsize,
+    retired: AtomicBool,
+    /// Draining has begun.
+    pub drained: Notify,
+    tells_reasons: AtomicBool,
     /// Who this proxy is.
     pub identity: Identity,
     /// All metrics.
@@ -61,6 +69,10 @@ impl Shared {
             config: ArcSwap::default(),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            accepting: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
+            drained: Notify::new(),
+            tells_reasons: AtomicBool::new(identity.tells_reasons()),
             identity,
             registry: Registry::default(),
             logs,
@@ -98,11 +110,42 @@ impl Shared {
 
     /// From now on connections are asked to close.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.store(true, Ordering::Release);
+        self.drained.notify_waiters();
+    }
+
+    /// Whether responses of our own say why they are given.
+    pub fn tells_reasons(&self) -> bool {
+        self.tells_reasons.load(Ordering::Relaxed)
+    }
+
+    /// From now on responses of our own say why they are given, or do not.
+    pub fn tell_reasons(&self, tell: bool) {
+        self.tells_reasons.store(tell, Ordering::Relaxed);
+    }
+
+    /// A task accepts connections from now on.
+    pub fn accept_began(&self) {
+        self.accepting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A task accepts no more connections.
+    pub fn accept_ended(&self) {
+        self.accepting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Another process listens: tasks are being told.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether another process listens and no task of this one accepts.
+    pub fn has_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst) && self.accepting.load(Ordering::SeqCst) == 0
     }
 
     /// Whether connections are asked to close.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.load(Ordering::Acquire)
     }
 }

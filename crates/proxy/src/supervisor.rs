@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use routing::compile::{Changes, Resolution};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
 
 use crate::admin::{self, Admin};
 use crate::ads::{self, StreamEvent};
@@ -18,7 +19,7 @@ use crate::memory;
 use crate::outliers;
 use crate::overload;
 use crate::shared::Shared;
-use crate::start::{SetLogLevel, XdsAddress};
+use crate::start::{NameTables, SetLogLevel, XdsAddress};
 use crate::subscriber::{SharedInventory, Subscriber, is_initialized};
 
 /// What the thread is asked to do.
@@ -28,6 +29,9 @@ pub enum Order {
     Stop,
     /// Accept no more connections.
     CloseListeners,
+    /// Accept no more connections, and hear no more of the control plane:
+    /// another process serves in this one's place.
+    Retire,
 }
 
 /// What the thread works with.
@@ -49,6 +53,8 @@ pub struct Supervisor {
     pub static_resources: Changes,
     /// Changes what is logged.
     pub set_log_level: Option<SetLogLevel>,
+    /// Where the mesh's names go.
+    pub names: Option<NameTables>,
 }
 
 /// Starts the thread.
@@ -71,13 +77,16 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
     let (found, mut resolutions) = unbounded_channel();
     let mut resolver = Resolver::new(found);
     let inventory = SharedInventory::default();
-    supervisor.start_admin(&inventory);
+    // What ends when another process takes over.
+    let mut conversations: Vec<AbortHandle> = supervisor.start_admin(&inventory).into_iter().collect();
     tokio::spawn(outliers::watch(supervisor.shared.clone()));
     tokio::spawn(watch_memory(supervisor.shared.clone()));
     let (events, mut stream) = unbounded_channel();
     let mut subscriber = supervisor.xds.take().map(|address| {
-        tokio::spawn(ads::keep_open(address, supervisor.shared.upstream_tos, events.clone()));
-        Subscriber::new(introduce(supervisor.shared.identity.node.clone()), inventory.clone())
+        let stream = ads::keep_open(address, supervisor.shared.upstream_tos, events.clone());
+        conversations.push(tokio::spawn(stream).abort_handle());
+        let node = introduce(supervisor.shared.identity.node.clone());
+        Subscriber::new(node, inventory.clone(), supervisor.names.take())
     });
     loop {
         resolver.follow(&supervisor.shared.config());
@@ -85,6 +94,10 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
         tokio::select! {
             order = orders.recv() => match order {
                 Some(Order::CloseListeners) => supervisor.control.close_all(),
+                Some(Order::Retire) => {
+                    supervisor.control.retire();
+                    conversations.drain(..).for_each(|task| task.abort());
+                }
                 Some(Order::Stop) | None => break,
             },
             Some(resolution) = resolutions.recv() => supervisor.resolved(resolution),
@@ -100,6 +113,9 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
 
 /// Looks at the memory in use for ever.
 async fn watch_memory(shared: Arc<Shared>) {
+    if !shared.overload.watches_memory() {
+        return;
+    }
     let mut ticks = tokio::time::interval(overload::LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -109,8 +125,8 @@ async fn watch_memory(shared: Arc<Shared>) {
 }
 
 impl Supervisor {
-    fn start_admin(&mut self, inventory: &SharedInventory) {
-        let Some(listener) = self.admin.take() else { return };
+    fn start_admin(&mut self, inventory: &SharedInventory) -> Option<AbortHandle> {
+        let listener = self.admin.take()?;
         let admin = Admin {
             shared: self.shared.clone(),
             ready: self.ready.clone(),
@@ -121,10 +137,11 @@ impl Supervisor {
             set_log_level: self.set_log_level.clone(),
         };
         match TcpListener::from_std(listener) {
-            Ok(listener) => {
-                tokio::spawn(admin::serve(admin, listener));
+            Ok(listener) => Some(tokio::spawn(admin::serve(admin, listener)).abort_handle()),
+            Err(error) => {
+                tracing::error!("admin endpoint: {error}");
+                None
             }
-            Err(error) => tracing::error!("admin endpoint: {error}"),
         }
     }
 

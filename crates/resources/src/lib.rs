@@ -41,6 +41,7 @@ pub mod gateway;
 pub mod host;
 mod kind;
 mod manual;
+pub mod mesh_config;
 pub mod metadata;
 pub mod namespace;
 mod object;

@@ -14,7 +14,10 @@ use prost_types::value::Kind;
 use xds::any::message_name;
 use xds::envoy::config::cluster::v3 as wire;
 use xds::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig};
-use xds::envoy::config::core::v3::{BindConfig, TransportSocket, socket_option, transport_socket};
+use xds::envoy::config::core::v3::{
+    BindConfig, Http2ProtocolOptions, TransportSocket, socket_option, transport_socket,
+};
+use xds::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use xds::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::UpstreamProtocolOptions;
 use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
@@ -22,9 +25,11 @@ use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit
 use crate::address::socket_address;
 use crate::endpoint::Endpoints;
 use crate::filter_chain::Transport;
+use crate::http2::Http2;
 use crate::invalid::{Invalid, Within};
 use crate::message::{decode, duration, positive};
 use crate::metadata::{self, origin};
+use crate::proxy_protocol::Version;
 pub use policy::{Policy, SlowStart};
 pub use protection::{FailurePercentage, Limits, OutlierDetection, RetryBudget, Rule, SuccessRate};
 
@@ -54,10 +59,14 @@ pub struct Cluster {
     pub max_requests_per_connection: Option<u32>,
     /// How bytes travel when no endpoint says otherwise.
     pub transport: Transport,
+    /// The header that tells endpoints who the client is.
+    pub proxy_protocol: Option<Version>,
     /// How bytes travel to endpoints with these marks.
     pub transport_matches: Box<[TransportMatch]>,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
+    /// Limits of HTTP/2.
+    pub http2: Http2,
     /// What connections look like on this machine.
     pub bind: Bind,
     /// The services that it stands for, as Istio names them.
@@ -206,6 +215,7 @@ impl Cluster {
             .as_ref()
             .and_then(|options| options.common_http_protocol_options.as_ref())
             .or(wire.common_http_protocol_options.as_ref());
+        let (socket, proxy_protocol) = announced(wire.transport_socket.as_ref())?;
         let istio = wire.metadata.as_ref().and_then(|metadata| metadata.filter_metadata.get("istio"));
         Ok(Cluster {
             name: wire.name.as_str().into(),
@@ -226,9 +236,11 @@ impl Cluster {
                 .and_then(|common| common.max_requests_per_connection)
                 .or(wire.max_requests_per_connection)
                 .filter(|max| *max > 0),
-            transport: transport(wire.transport_socket.as_ref()).within("transport_socket")?,
+            transport: transport(socket.as_ref()).within("transport_socket")?,
+            proxy_protocol,
             transport_matches: transport_matches(wire)?,
             protocol: protocol(wire, options.as_ref()),
+            http2: Http2::compile(http2_options(wire, options.as_ref())),
             bind: Bind::compile(wire.upstream_bind_config.as_ref())?,
             services: istio.map(services).unwrap_or_default(),
             external: istio.is_some_and(|istio| metadata::flag(istio, "external")),
@@ -345,6 +357,40 @@ fn protocol(wire: &wire::Cluster, options: Option<&HttpProtocolOptions>) -> Prot
         None if wire.http2_protocol_options.is_some() => Protocol::Http2,
         None => Protocol::Http1,
     }
+}
+
+fn http2_options<'w>(
+    wire: &'w wire::Cluster,
+    options: Option<&'w HttpProtocolOptions>,
+) -> Option<&'w Http2ProtocolOptions> {
+    match options.and_then(|options| options.upstream_protocol_options.as_ref()) {
+        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(config)) => {
+            config.http2_protocol_options.as_ref()
+        }
+        Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => match &explicit.protocol_config {
+            Some(ProtocolConfig::Http2ProtocolOptions(options)) => Some(options),
+            _ => None,
+        },
+        Some(UpstreamProtocolOptions::AutoConfig(config)) => config.http2_protocol_options.as_ref(),
+        None => wire.http2_protocol_options.as_ref(),
+    }
+}
+
+/// What is inside a transport that begins with a PROXY header, and the
+/// header's version.
+fn announced(
+    socket: Option<&TransportSocket>,
+) -> Result<(Option<TransportSocket>, Option<Version>), Invalid> {
+    let Some(transport_socket::ConfigType::TypedConfig(any)) =
+        socket.and_then(|socket| socket.config_type.as_ref())
+    else {
+        return Ok((socket.cloned(), None));
+    };
+    if message_name(&any.type_url) != ProxyProtocolUpstreamTransport::full_name() {
+        return Ok((socket.cloned(), None));
+    }
+    let wire: ProxyProtocolUpstreamTransport = decode(any).within("transport_socket")?;
+    Ok((wire.transport_socket, Some(Version::compile(wire.config.as_ref()))))
 }
 
 /// Unknown ways of carrying bytes are refused: one of them may be the only

@@ -119,6 +119,9 @@ pub fn on_request<'c, R: RequestHead>(
         cors: None,
     };
     let Some(table) = decision.table else { return decision };
+    if joined(request, "x-forwarded-proto").is_some_and(|scheme| scheme.is_empty()) {
+        return decision;
+    }
     let Some(host) = table.virtual_host(request.authority()) else { return decision };
     decision.virtual_host = Some(host);
     if requires_tls(host, request) {

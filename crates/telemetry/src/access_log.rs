@@ -6,6 +6,7 @@
 
 mod operator;
 mod time;
+mod words;
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -75,10 +76,35 @@ pub trait Record {
     /// How many attempts were made.
     fn attempt_count(&self) -> u32;
     /// Metadata of the route (`ROUTE`), cluster (`CLUSTER`), endpoint
-    /// (`UPSTREAM_HOST`) or listener (`LISTENER`).
+    /// (`UPSTREAM_HOST`), listener (`LISTENER`) or of this request alone
+    /// (`DYNAMIC`).
     fn metadata(&self, owner: &str, namespace: &str, key: &str) -> Option<&str>;
     /// The name of this machine.
     fn hostname(&self) -> Option<&str>;
+    /// `HTTP/1.1` towards the endpoint.
+    fn upstream_protocol(&self) -> Option<&str> {
+        None
+    }
+    /// The status of gRPC; none for anything else.
+    fn grpc_status(&self) -> Option<u32> {
+        None
+    }
+    /// From the beginning until the request was sent on.
+    fn request_sent_duration(&self) -> Option<Duration> {
+        None
+    }
+    /// The name of the filter chain.
+    fn filter_chain_name(&self) -> Option<&str> {
+        None
+    }
+    /// What ended, in Envoy's words: `DownstreamEnd`, `TcpConnectionEnd`.
+    fn log_type(&self) -> &'static str {
+        "NotSet"
+    }
+    /// Where the connection arrived, before its destination was restored.
+    fn downstream_direct_local_address(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// A compiled line.

@@ -2,7 +2,7 @@
 //! that the fixed ports of a sidecar are free.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -32,6 +32,21 @@ pub enum Network {
     Shared,
 }
 
+/// What an Envoy is told at its start.
+#[derive(Debug, Clone, Copy)]
+pub struct Launch<'a> {
+    /// Its id and metadata, in JSON.
+    pub node: &'a Value,
+    /// Where the control plane listens.
+    pub xds: SocketAddr,
+    /// How it asks.
+    pub form: Form,
+    /// Where it runs.
+    pub network: Network,
+    /// More of its command line.
+    pub arguments: &'a [&'a str],
+}
+
 /// A running Envoy; dropped, it is killed.
 pub struct Envoy {
     child: Child,
@@ -46,13 +61,22 @@ impl Envoy {
     /// # Errors
     /// When Envoy is not installed or does not start.
     pub fn start(node: &Value, xds: SocketAddr, form: Form, network: Network) -> anyhow::Result<Self> {
+        Self::launch(&Launch { node, xds, form, network, arguments: &[] })
+    }
+
+    /// Starts an Envoy; the process belongs to the namespaces of the calling
+    /// thread.
+    ///
+    /// # Errors
+    /// When Envoy is not installed or does not start.
+    pub fn launch(launch: &Launch<'_>) -> anyhow::Result<Self> {
         let binary = crate::tools::envoy()?;
         let folder = tempfile::tempdir().context("make a folder")?;
         let socket = folder.path().join("xds.sock");
         let listener = UnixListener::bind(&socket).context("listen for xDS")?;
-        let relay = tokio::spawn(relay(listener, xds));
-        let bootstrap = bootstrap_json(node, folder.path(), form);
-        let child = spawn(&binary, &bootstrap, folder.path(), network)?;
+        let relay = tokio::spawn(relay(listener, launch.xds));
+        let bootstrap = bootstrap_json(launch.node, folder.path(), launch.form);
+        let child = spawn(&binary, &bootstrap, folder.path(), launch.network, launch.arguments)?;
         Ok(Self { child, folder, relay: Some(relay) })
     }
 
@@ -69,7 +93,7 @@ impl Envoy {
             "admin": {"address": {"pipe": {"path": folder.path().join("admin.sock")}}},
             "static_resources": resources,
         });
-        let child = spawn(&binary, &bootstrap, folder.path(), Network::Shared)?;
+        let child = spawn(&binary, &bootstrap, folder.path(), Network::Shared, &[])?;
         Ok(Self { child, folder, relay: None })
     }
 
@@ -106,9 +130,14 @@ impl Envoy {
         Ok(parts)
     }
 
+    /// Where Envoy writes.
+    pub fn log_path(&self) -> PathBuf {
+        self.folder.path().join("envoy.log")
+    }
+
     /// What Envoy wrote.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("envoy.log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 }
 
@@ -122,10 +151,17 @@ impl Drop for Envoy {
     }
 }
 
-fn spawn(binary: &Path, bootstrap: &Value, folder: &Path, network: Network) -> anyhow::Result<Child> {
+fn spawn(
+    binary: &Path,
+    bootstrap: &Value,
+    folder: &Path,
+    network: Network,
+    arguments: &[&str],
+) -> anyhow::Result<Child> {
     let file = folder.join("bootstrap.json");
     std::fs::write(&file, bootstrap.to_string())?;
-    let log = std::fs::File::create(folder.join("envoy.log"))?;
+    // Envoy opens its standard output once more for access logs.
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("envoy.log"))?;
     let mut command = match network {
         Network::Shared => Command::new(binary),
         Network::Own => {
@@ -139,6 +175,7 @@ fn spawn(binary: &Path, bootstrap: &Value, folder: &Path, network: Network) -> a
         .arg(&file)
         .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
         .args(["--component-log-level", "config:debug,upstream:info"])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::from(log.try_clone()?))
         .stderr(Stdio::from(log));

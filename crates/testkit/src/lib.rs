@@ -4,4 +4,5 @@
 
 pub mod cluster;
 pub mod envoy;
+pub mod mask;
 pub mod tools;

@@ -2,6 +2,7 @@
 //! same commands and the same sockets that a person uses.
 
 pub mod bookinfo;
+pub mod differential;
 pub mod http;
 pub mod load;
 pub mod mesh;

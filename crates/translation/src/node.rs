@@ -1,9 +1,11 @@
 //! The asking data plane, read from what it says of itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use prost_types::Value;
 use prost_types::value::Kind as ValueKind;
+use resources::mesh_config::MeshConfig;
 use xds::envoy::config::core::v3;
 
 use crate::extensions::Extensions;
@@ -66,6 +68,10 @@ pub struct Facets {
     pub locality: Locality,
     /// What it has compiled in.
     pub extensions: Extensions,
+    /// What holds for the whole mesh; a snapshot's generator sets it.
+    pub mesh_config: Arc<MeshConfig>,
+    /// Whether its agent answers the application's questions about names.
+    pub captures_names: bool,
 }
 
 /// A place.
@@ -127,6 +133,8 @@ impl Node {
             cluster_id: metadata.text("CLUSTER_ID").unwrap_or_else(|| CLUSTER_ID.to_owned()),
             locality: locality(node.locality.as_ref()),
             extensions: Extensions::of_node(node, istio_version.as_deref()),
+            mesh_config: Arc::default(),
+            captures_names: metadata.text("DNS_CAPTURE").as_deref() == Some("true"),
         };
         Ok(Self { id: node.id.clone(), ip: (*ip).to_owned(), name: name.to_owned(), facets })
     }

@@ -5,6 +5,9 @@
 //! strings; its own side of the labels is constant, the other side comes from
 //! metadata of endpoints and clusters.
 
+use prost_types::value::Kind;
+use prost_types::{Struct, Value};
+use resources::mesh_config::{AccessLogEncoding, MeshConfig};
 use xds::envoy::config::accesslog::v3::access_log::ConfigType;
 use xds::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
 use xds::envoy::config::accesslog::v3::{
@@ -37,7 +40,35 @@ const LINE: &str = concat!(
     "%REQUESTED_SERVER_NAME% %ROUTE_NAME%\n",
 );
 
-/// Where the line is written.
+/// Istio's default object.
+const FIELDS: [(&str, &str); 24] = [
+    ("start_time", "%START_TIME%"),
+    ("route_name", "%ROUTE_NAME%"),
+    ("method", "%REQ(:METHOD)%"),
+    ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
+    ("protocol", "%PROTOCOL%"),
+    ("response_code", "%RESPONSE_CODE%"),
+    ("response_flags", "%RESPONSE_FLAGS%"),
+    ("response_code_details", "%RESPONSE_CODE_DETAILS%"),
+    ("connection_termination_details", "%CONNECTION_TERMINATION_DETAILS%"),
+    ("bytes_received", "%BYTES_RECEIVED%"),
+    ("bytes_sent", "%BYTES_SENT%"),
+    ("duration", "%DURATION%"),
+    ("upstream_service_time", "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%"),
+    ("x_forwarded_for", "%REQ(X-FORWARDED-FOR)%"),
+    ("user_agent", "%REQ(USER-AGENT)%"),
+    ("request_id", "%REQ(X-REQUEST-ID)%"),
+    ("authority", "%REQ(:AUTHORITY)%"),
+    ("upstream_host", "%UPSTREAM_HOST%"),
+    ("upstream_cluster", "%UPSTREAM_CLUSTER_RAW%"),
+    ("upstream_local_address", "%UPSTREAM_LOCAL_ADDRESS%"),
+    ("downstream_local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"),
+    ("downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+    ("requested_server_name", "%REQUESTED_SERVER_NAME%"),
+    ("upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
+];
+
+/// Where the line is written, when nothing is said.
 const STDOUT: &str = "/dev/stdout";
 /// What the statistics of access loggers are put below; whoever serves them to
 /// people takes it away.
@@ -63,7 +94,7 @@ pub(crate) enum Counted {
 
 /// Loggers for requests.
 pub(crate) fn for_http(facets: &Facets, reporter: Reporter) -> Vec<AccessLog> {
-    let mut logs: Vec<AccessLog> = line(&facets.extensions, None).into_iter().collect();
+    let mut logs: Vec<AccessLog> = line(facets, None).into_iter().collect();
     if !facets.extensions.hold::<PluginConfig>() {
         for (protocol, filter) in [("http", not_grpc()), ("grpc", grpc())] {
             logs.extend(statistics(&facets.extensions, filter, http_stats(facets, reporter, protocol)));
@@ -75,7 +106,7 @@ pub(crate) fn for_http(facets: &Facets, reporter: Reporter) -> Vec<AccessLog> {
 /// Loggers for connections.
 pub(crate) fn for_tcp(facets: &Facets, reporter: Reporter) -> Vec<AccessLog> {
     let ended = || log_type(AccessLogType::TcpConnectionEnd);
-    let mut logs: Vec<AccessLog> = line(&facets.extensions, Some(ended())).into_iter().collect();
+    let mut logs: Vec<AccessLog> = line(facets, Some(ended())).into_iter().collect();
     if !facets.extensions.hold::<PluginConfig>() {
         let labels = labels(facets, reporter, "tcp", Counted::Tcp);
         let opened = vec![one("istio_tcp_connections_opened_total", &labels)];
@@ -92,10 +123,10 @@ pub(crate) fn for_tcp(facets: &Facets, reporter: Reporter) -> Vec<AccessLog> {
 }
 
 /// Loggers for connections that no filter chain took.
-pub(crate) fn for_listener(extensions: &Extensions) -> Vec<AccessLog> {
+pub(crate) fn for_listener(facets: &Facets) -> Vec<AccessLog> {
     let flags = ResponseFlagFilter { flags: vec!["NR".to_owned()] };
     let unrouted = AccessLogFilter { filter_specifier: Some(FilterSpecifier::ResponseFlagFilter(flags)) };
-    line(extensions, Some(unrouted)).into_iter().collect()
+    line(facets, Some(unrouted)).into_iter().collect()
 }
 
 /// Whether the proxy keeps Istio's metrics by a filter of its own.
@@ -103,22 +134,50 @@ pub(crate) fn has_stats_filter(extensions: &Extensions) -> bool {
     extensions.hold::<PluginConfig>()
 }
 
-fn line(extensions: &Extensions, filter: Option<AccessLogFilter>) -> Option<AccessLog> {
-    let text =
-        DataSource { specifier: Some(Specifier::InlineString(LINE.to_owned())), ..DataSource::default() };
-    let format = SubstitutionFormatString {
-        format: Some(Format::TextFormatSource(text)),
-        ..SubstitutionFormatString::default()
+/// The access log that the mesh's settings ask for, if they do.
+fn line(facets: &Facets, filter: Option<AccessLogFilter>) -> Option<AccessLog> {
+    let settings = &facets.mesh_config;
+    let path = settings.access_log_file.as_deref().unwrap_or(STDOUT);
+    if path.is_empty() {
+        return None;
+    }
+    let format = match settings.access_log_encoding {
+        AccessLogEncoding::Text if settings.access_log_format.is_empty() => text_format(LINE),
+        AccessLogEncoding::Text => text_format(&with_line_end(&settings.access_log_format)),
+        AccessLogEncoding::Json => json_format(settings),
     };
-    let file = FileAccessLog {
-        path: STDOUT.to_owned(),
-        access_log_format: Some(AccessLogFormat::LogFormat(format)),
-    };
+    let format = SubstitutionFormatString { format: Some(format), ..SubstitutionFormatString::default() };
+    let file =
+        FileAccessLog { path: path.to_owned(), access_log_format: Some(AccessLogFormat::LogFormat(format)) };
     Some(AccessLog {
         name: "envoy.access_loggers.file".to_owned(),
         filter,
-        config_type: Some(ConfigType::TypedConfig(extensions.pack(&file)?)),
+        config_type: Some(ConfigType::TypedConfig(facets.extensions.pack(&file)?)),
     })
+}
+
+fn text_format(line: &str) -> Format {
+    Format::TextFormatSource(DataSource {
+        specifier: Some(Specifier::InlineString(line.to_owned())),
+        ..DataSource::default()
+    })
+}
+
+fn with_line_end(format: &str) -> String {
+    if format.ends_with('\n') { format.to_owned() } else { format!("{format}\n") }
+}
+
+/// The fields of the settings; Istio's when there are none that can be read.
+fn json_format(settings: &MeshConfig) -> Format {
+    let fields = match settings.json_format() {
+        Some(fields) => fields.iter().map(|(name, value)| (name.clone(), xds::json::value(value))).collect(),
+        None => FIELDS.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect(),
+    };
+    Format::JsonFormat(Struct { fields })
+}
+
+fn text(value: &str) -> Value {
+    Value { kind: Some(Kind::StringValue(value.to_owned())) }
 }
 
 fn statistics(

@@ -71,6 +71,24 @@ pub fn encode_any(any: &Any) -> Value {
     }
 }
 
+/// JSON as the message that stands for any JSON.
+pub fn value(json: &Value) -> prost_types::Value {
+    use prost_types::value::Kind;
+    let kind = match json {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(flag) => Kind::BoolValue(*flag),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(0.0)),
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Array(values) => {
+            Kind::ListValue(prost_types::ListValue { values: values.iter().map(value).collect() })
+        }
+        Value::Object(fields) => Kind::StructValue(prost_types::Struct {
+            fields: fields.iter().map(|(name, field)| (name.clone(), value(field))).collect(),
+        }),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
 /// The message that `json` describes. Both spellings of field names are
 /// accepted; unknown fields are an error.
 pub fn decode<M: Message + Name + Default>(json: &Value) -> Result<M, JsonError> {

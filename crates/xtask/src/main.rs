@@ -2,6 +2,7 @@
 
 mod bench;
 mod process;
+mod soak;
 mod test;
 mod tidy;
 mod tools;
@@ -44,6 +45,20 @@ enum Task {
         #[arg(long)]
         record: bool,
     },
+    /// Runs for long what the test command runs for seconds.
+    Soak {
+        /// What to run: `differential`.
+        name: String,
+        /// Where all is drawn from; fresh without one.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How many configurations.
+        #[arg(long, default_value_t = 2000)]
+        configurations: u32,
+        /// How many requests, over all configurations.
+        #[arg(long, default_value_t = 100_000)]
+        requests: u32,
+    },
     /// The servers of a bench.
     #[command(hide = true)]
     BenchServer,
@@ -69,6 +84,9 @@ fn main() -> ExitCode {
         Task::Test { parts } => test::run(&parts),
         Task::Tools { names } => tools::run(&names),
         Task::Tidy => tidy::run(),
+        Task::Soak { name, seed, configurations, requests } => {
+            soak::run(&name, &soak::Options { seed, configurations, requests })
+        }
         Task::Bench { suite, rounds, seconds, record } => {
             bench::run(bench::Options { suite, rounds, seconds, record })
         }

@@ -28,6 +28,7 @@ pub(super) const HELP: &str = "admin commands are:
   /memory: memory in use
   /quitquitquit (POST): end
   /ready: 200 when live
+  /reasons (POST): say in own responses why they are given (?show=on or off)
   /server_info: what runs here
   /stats: statistics (?filter=regex, ?usedonly, ?format=prometheus)
   /stats/prometheus: the same for Prometheus

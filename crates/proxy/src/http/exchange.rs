@@ -15,11 +15,11 @@ use tokio::time::Instant;
 use crate::alarm::Alarm;
 use crate::chain::HttpChain;
 use crate::flags::{Flag, Flags};
-use crate::http::connection::{Connection, Io, Next};
+use crate::http::body::Body;
+use crate::http::connection::{Connection, Next};
+use crate::http::ends::{Departure, Downstream};
 use crate::http::local_reply::{self, LocalReply};
-use crate::http::relay::Body;
 use crate::http::{cors, forward, record, request_head};
-use crate::http1::framing::of_request;
 use crate::http1::head::Head;
 use crate::http1::known::Known;
 use crate::identities::PeerId;
@@ -48,8 +48,12 @@ pub struct Exchange<'c> {
     pub body: Body,
     /// The client waits for `100 Continue`.
     pub expects_continue: bool,
+    /// The client has got an interim response, so no other attempt follows.
+    pub informed: bool,
     /// The protocol that the client wants to change to.
     pub upgrade: Option<Box<str>>,
+    /// CONNECT: what follows the head belongs to another protocol.
+    pub tunnel: Option<Tunnel>,
     /// The connection can be used for another request.
     pub keep_alive: bool,
     /// Who the client is, as far as trusted headers tell.
@@ -84,6 +88,8 @@ pub struct Exchange<'c> {
     pub flags: Flags,
     /// Why the response is what it is.
     pub details: Cow<'static, str>,
+    /// The response is the proxy's own.
+    pub answered_here: bool,
     /// Bytes of the response's body.
     pub sent: u64,
     /// Bytes of the response's head.
@@ -100,6 +106,15 @@ pub struct Exchange<'c> {
     pub cookies: SmallVec<[String; 1]>,
 }
 
+/// What a CONNECT comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tunnel {
+    /// The upstream is asked in turn.
+    Forwarded,
+    /// It ends here: the upstream gets what is inside.
+    Terminated,
+}
+
 /// What the peer said about itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Told {
@@ -113,19 +128,16 @@ pub struct Told {
 pub async fn run(
     connection: &Connection,
     http: &HttpChain,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
     head: Head,
+    body: Body,
     is_last: bool,
 ) -> Next {
-    let framing = match of_request(&head, head.is_http_10) {
-        Ok(framing) => framing,
-        Err(refusal) => return local_reply::refuse(connection, io, refusal).await,
-    };
     let live = connection.worker.live();
     http.stats.rq_total.increment();
     http.stats.rq_active.add(1);
-    let mut exchange = Exchange::new(connection, http, head, Body::new(framing));
+    let mut exchange = Exchange::new(connection, http, head, body);
     exchange.keep_alive &= !is_last;
     let next = serve(&mut exchange, &live, io, alarm).await;
     record::finish(exchange);
@@ -136,7 +148,7 @@ pub async fn run(
 async fn serve<'c>(
     exchange: &mut Exchange<'c>,
     live: &'c crate::shared::Live,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
 ) -> Next {
     let worker = &exchange.connection.worker;
@@ -147,6 +159,10 @@ async fn serve<'c>(
         return local_reply::send(exchange, io, None, reply).await;
     }
     if let Err(reply) = request_head::prepare(exchange) {
+        let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
+        exchange.virtual_host = decision.virtual_host;
+        exchange.route = decision.route;
+        exchange.keep_alive = false;
         return local_reply::send(exchange, io, None, reply).await;
     }
     let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
@@ -198,7 +214,9 @@ impl<'c> Exchange<'c> {
             random: fastrand::u64(..),
             request_head_size: 0,
             expects_continue: false,
+            informed: false,
             upgrade: None,
+            tunnel: None,
             keep_alive: stays_open && !wants_close,
             remote: connection.peer,
             is_internal: false,
@@ -216,6 +234,7 @@ impl<'c> Exchange<'c> {
             status: 0,
             flags: Flags::default(),
             details: Cow::Borrowed(""),
+            answered_here: false,
             sent: 0,
             response_head_size: 0,
             first_byte: None,
@@ -228,6 +247,16 @@ impl<'c> Exchange<'c> {
         }
     }
 
+    /// The client went away before it had everything.
+    pub fn client_left(&mut self, departure: Departure) {
+        let (flag, details) = match departure {
+            Departure::Connection => (Flag::DownstreamConnectionTermination, "downstream_remote_disconnect"),
+            Departure::Stream => (Flag::DownstreamRemoteReset, "http2.remote_reset"),
+        };
+        self.flags.set(flag);
+        self.details = details.into();
+    }
+
     /// Whether the response must end the connection.
     pub fn must_close(&self) -> bool {
         let pressure = self.connection.worker.shared.overload.pressure();
@@ -235,6 +264,11 @@ impl<'c> Exchange<'c> {
             || !self.body.is_done()
             || self.connection.is_draining()
             || pressure >= Pressure::EndConnections
+    }
+
+    /// What follows the head may belong to another protocol.
+    pub fn is_tunnel(&self) -> bool {
+        self.upgrade.is_some() || self.tunnel.is_some()
     }
 
     /// The request is one for the head only.

@@ -1,6 +1,8 @@
 //! Answers that the proxy gives itself.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -8,11 +10,13 @@ use routing::decision::Decision;
 
 use crate::flags::Flag;
 use crate::http::connection::{Connection, Io, Next};
+use crate::http::ends::{Departure, Downstream};
 use crate::http::exchange::Exchange;
 use crate::http::{record, response_head};
-use crate::http1::head::reason;
+use crate::http1::head::{Head, reason};
 use crate::http1::known::Known;
 use crate::http1::parse::Refusal;
+use crate::http2::stream::Outgoing;
 use crate::io::write_all;
 
 /// An answer of our own.
@@ -57,7 +61,7 @@ impl LocalReply {
 /// Sends an answer of our own. The decision's header changes apply to it.
 pub async fn send(
     exchange: &mut Exchange<'_>,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     decision: Option<&Decision<'_>>,
     reply: LocalReply,
 ) -> Next {
@@ -77,7 +81,9 @@ pub async fn send(
             head.add(b"grpc-message", &percent_encoded(&body));
         }
         body = Bytes::new();
-        head.set_known(Known::ContentLength, b"0");
+        if !io.is_http2() {
+            head.set_known(Known::ContentLength, b"0");
+        }
     } else {
         head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
         if !body.is_empty() {
@@ -85,12 +91,19 @@ pub async fn send(
         }
     }
     exchange.details = reply.details;
+    exchange.answered_here = true;
     response_head::finish(exchange, decision, &mut head);
+    crate::http::reason::tell(exchange, &mut head);
+    if let Downstream::Http2(stream) = io {
+        return send_frames(exchange, &mut stream.outgoing, head, body).await;
+    }
+    let Downstream::Http1(io) = io else { return Next::Abort };
     let close = exchange.must_close();
     if close {
         head.set_known(Known::Connection, b"close");
     }
     let mut out = worker.buffers.take_output();
+    out.append(&mut io.owed);
     head.write_response(&mut out);
     out.extend_from_slice(b"\r\n");
     exchange.response_head_size = out.len() as u64;
@@ -112,28 +125,62 @@ pub async fn send(
     }
 }
 
+async fn send_frames(
+    exchange: &mut Exchange<'_>,
+    outgoing: &mut Outgoing,
+    head: Head,
+    mut body: Bytes,
+) -> Next {
+    if exchange.is_head_request() {
+        body = Bytes::new();
+    }
+    exchange.response_head_size = head.byte_size() as u64;
+    exchange.sent = body.len() as u64;
+    exchange.status = head.status;
+    let sent = outgoing.respond(&head, body.is_empty());
+    exchange.response = Some(head);
+    let sent = match sent {
+        Ok(()) => poll_fn(|context| outgoing.poll_data(&mut body, true, context)).await,
+        failed => failed,
+    };
+    if sent.is_ok() {
+        return Next::KeepAlive;
+    }
+    let departure = poll_fn(|context| Poll::Ready(outgoing.poll_gone(context))).await;
+    exchange.client_left(match departure {
+        Poll::Ready(departure) => departure,
+        Poll::Pending => Departure::Connection,
+    });
+    Next::Abort
+}
+
 /// Refuses what is no request; nothing that follows on the connection can be
 /// trusted.
 pub async fn refuse(connection: &Connection, io: &mut Io<'_>, refusal: Refusal) -> Next {
     let words = reason(refusal.status);
     let body = match refusal.details {
-        "missing_host_header" | "path_normalization_failed" => "",
+        "missing_host_header" => "",
         _ => words,
     };
-    record::refused(connection, refusal, body.len() as u64);
     let worker = &connection.worker;
-    let mut head = format!("HTTP/1.1 {} {words}\r\ncontent-length: {}\r\n", refusal.status, body.len());
+    let mut head = worker.response(refusal.status);
+    head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
     if !body.is_empty() {
-        head.push_str("content-type: text/plain\r\n");
+        head.add(b"content-type", b"text/plain");
     }
     if let Some(http) = connection.http() {
-        worker.with_date(SystemTime::now(), |date| {
-            head.push_str(&format!("date: {date}\r\nserver: {}\r\n", http.manager.server_name));
-        });
+        worker.with_date(SystemTime::now(), |date| head.set_known(Known::Date, date.as_bytes()));
+        head.set_known(Known::Server, http.manager.server_name.as_bytes());
     }
-    let reply = format!("{head}connection: close\r\n\r\n{body}");
+    head.set_known(Known::Connection, b"close");
+    let mut out = worker.buffers.take_output();
+    head.write_response(&mut out);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body.as_bytes());
+    record::refused(connection, refusal, head, body.len() as u64);
     // Whether the client reads it or not, the connection ends.
-    let _ = write_all(&mut io.writer, reply.as_bytes()).await;
+    let _ = write_all(&mut io.writer, &out).await;
+    worker.buffers.give_output(out);
     Next::Close
 }
 

@@ -9,9 +9,9 @@ use telemetry::access_log::Record;
 use tokio::time::Instant;
 
 use crate::flags::{Flag, Flags};
-use crate::http::connection::Connection;
+use crate::http::body::Body;
+use crate::http::connection::{Connection, Version};
 use crate::http::exchange::Exchange;
-use crate::http::relay::Body;
 use crate::http1::framing::Framing;
 use crate::http1::head::{Head, Parts};
 use crate::http1::parse::Refusal;
@@ -95,12 +95,15 @@ fn write_logs(exchange: &Exchange<'_>, now: Instant) {
 }
 
 /// Records something that was no request.
-pub fn refused(connection: &Connection, refusal: Refusal, sent: u64) {
+pub fn refused(connection: &Connection, refusal: Refusal, response: Head, sent: u64) {
     let Some(http) = connection.http() else { return };
     let nothing = Head::new(Vec::new(), 0, Parts::default());
     let mut exchange = Exchange::nothing(connection, http, nothing, Body::new(Framing::None));
     exchange.status = refusal.status;
     exchange.details = refusal.details.into();
+    exchange.answered_here = true;
+    exchange.request_done = None;
+    exchange.response = Some(response);
     exchange.sent = sent;
     exchange.flags = Flags::default();
     exchange.flags.set(Flag::DownstreamProtocolError);
@@ -127,6 +130,10 @@ impl Record for View<'_, '_> {
 
     fn request_header(&self, name: &str) -> Option<&[u8]> {
         let name = if name == "host" { ":authority" } else { name };
+        // What was no request has no scheme either.
+        if name == ":scheme" && self.exchange.request.method().is_empty() {
+            return None;
+        }
         self.exchange.request.find(name)
     }
 
@@ -136,7 +143,11 @@ impl Record for View<'_, '_> {
     }
 
     fn protocol(&self) -> Option<&str> {
-        Some(if self.exchange.request.is_http_10 { "HTTP/1.0" } else { "HTTP/1.1" })
+        Some(match self.exchange.connection.version {
+            Version::Http2 => "HTTP/2",
+            Version::Http1 if self.exchange.request.is_http_10 => "HTTP/1.0",
+            Version::Http1 => "HTTP/1.1",
+        })
     }
 
     fn response_code(&self) -> u16 {
@@ -231,6 +242,8 @@ impl Record for View<'_, '_> {
             "CLUSTER" => self.exchange.cluster.as_ref()?.cluster.origin.as_ref(),
             "VIRTUAL_HOST" => self.exchange.virtual_host?.origin.as_ref(),
             "LISTENER" => self.exchange.connection.chain.listener.origin.as_ref(),
+            "LISTENER_FILTER_CHAIN" => self.exchange.connection.chain.config.origin.as_ref(),
+            "DYNAMIC" => crate::http::reason::cause(self.exchange),
             _ => None,
         }?;
         match (namespace, key) {
@@ -242,6 +255,31 @@ impl Record for View<'_, '_> {
 
     fn hostname(&self) -> Option<&str> {
         None
+    }
+
+    fn grpc_status(&self) -> Option<u32> {
+        self.exchange.grpc_status
+    }
+
+    fn upstream_protocol(&self) -> Option<&str> {
+        self.exchange.upstream_local.map(|_| "HTTP/1.1")
+    }
+
+    fn request_sent_duration(&self) -> Option<Duration> {
+        self.exchange.upstream_local?;
+        self.request_duration()
+    }
+
+    fn filter_chain_name(&self) -> Option<&str> {
+        some(&self.exchange.connection.chain.config.name)
+    }
+
+    fn log_type(&self) -> &'static str {
+        "DownstreamEnd"
+    }
+
+    fn downstream_direct_local_address(&self) -> Option<SocketAddr> {
+        Some(self.exchange.connection.accepted_at)
     }
 }
 
@@ -289,5 +327,11 @@ impl Record for Finished<'_, '_> {
         attempt_count() -> u32;
         metadata(owner: &str, namespace: &str, key: &str) -> Option<&str>;
         hostname() -> Option<&str>;
+        grpc_status() -> Option<u32>;
+        upstream_protocol() -> Option<&str>;
+        request_sent_duration() -> Option<Duration>;
+        filter_chain_name() -> Option<&str>;
+        log_type() -> &'static str;
+        downstream_direct_local_address() -> Option<SocketAddr>;
     }
 }

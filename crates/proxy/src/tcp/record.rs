@@ -124,6 +124,7 @@ impl Record for TcpRecord<'_> {
     fn metadata(&self, owner: &str, namespace: &str, key: &str) -> Option<&str> {
         let origin = match owner {
             "CLUSTER" => self.session.cluster.as_ref()?.cluster.origin.as_ref(),
+            "LISTENER_FILTER_CHAIN" => self.connection.chain.config.origin.as_ref(),
             "LISTENER" => self.connection.chain.listener.origin.as_ref(),
             _ => None,
         }?;
@@ -136,5 +137,17 @@ impl Record for TcpRecord<'_> {
 
     fn hostname(&self) -> Option<&str> {
         None
+    }
+
+    fn filter_chain_name(&self) -> Option<&str> {
+        some(&self.connection.chain.config.name)
+    }
+
+    fn log_type(&self) -> &'static str {
+        "TcpConnectionEnd"
+    }
+
+    fn downstream_direct_local_address(&self) -> Option<SocketAddr> {
+        Some(self.connection.accepted_at)
     }
 }

@@ -1,5 +1,7 @@
 //! Requests that go through.
 
+use std::io::Read as _;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -71,7 +73,9 @@ fn bodies_go_through_however_they_are_framed() {
     let close = client.get("/close", "");
     assert_eq!((close.body.as_str(), close.header("transfer-encoding")), ("until the end", Some("chunked")));
     assert_eq!(client.get("/none", "").status, 204);
-    assert_eq!(client.get("/early", "").status, 200);
+    let hints = client.get("/early", "");
+    assert_eq!((hints.status, hints.header("link")), (103, Some("x")));
+    assert_eq!(client.response().status, 200);
     let large = vec![b'x'; 3 << 20];
     client
         .send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", large.len()))
@@ -196,6 +200,24 @@ fn a_pooled_connection_that_the_server_closed_is_no_failure() {
     for _ in 0..50 {
         assert_eq!(client.get("/", "").status, 200);
     }
+}
+
+#[test]
+fn a_client_that_goes_takes_its_request_along() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let proxy = to_one(server.local_addr().expect("it is bound"), json!({}));
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (mut upstream, _) = server.accept().expect("the proxy connects");
+    upstream.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        upstream.read_exact(&mut byte).expect("the request");
+        head.extend_from_slice(&byte);
+    }
+    drop(client);
+    assert_eq!(upstream.read(&mut [0]).expect("the connection ends"), 0);
 }
 
 #[test]

@@ -1,16 +1,22 @@
 //! The data path as a whole, in this process: a proxy on a static
 //! configuration or a scripted control plane, in front of small backends.
 
+mod abuse;
 mod ads;
 mod backend;
 mod balancing;
 mod beside_envoy;
 mod client;
 mod forwarding;
+mod grpc;
+mod http2;
 mod mirroring;
 mod overload;
+mod peers;
 mod protection;
+mod proxy_protocol;
 mod reporting;
 mod setup;
 mod strictness;
 mod tcp;
+mod upgrades;

@@ -115,6 +115,42 @@ fn metrics_and_lines_tell_what_happened() {
 }
 
 #[test]
+fn answers_of_our_own_name_the_object_behind_them() {
+    let rules = |name: &str| json!({"filter_metadata": {"lateen": {"object": format!("VirtualService/default/{name}"), "path": "http[1]"}}});
+    let routes = json!([
+        {"match": {"prefix": "/gone"}, "direct_response": {"status": 410}, "metadata": rules("gone")},
+        {"match": {"prefix": "/"}, "route": {"cluster": "dead"}, "metadata": rules("a")}]);
+    let mut dead = cluster("dead", &[nobody()]);
+    dead["metadata"] = json!({"filter_metadata": {"lateen": {"object": "Service/default/dead"}}});
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access.log");
+    let mut http = manager(routes);
+    http["access_log"] = json!([{"name": "file", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": log,
+        "log_format": {"text_format_source": {"inline_string":
+            "%RESPONSE_CODE% %DYNAMIC_METADATA(lateen:object)% %DYNAMIC_METADATA(lateen:path)%\n"}}}}]);
+    let mut proxy = proxy(json!([listener(http)]), json!([dead]));
+    let mut client = proxy.client();
+    assert_eq!(client.get("/gone", "").header("x-lateen-reason"), None);
+    assert_eq!(admin(&proxy, "POST", "/reasons?show=maybe").status, 400);
+    assert_eq!(admin(&proxy, "POST", "/reasons?show=on").status, 200);
+    let gone = client.get("/gone", "");
+    let expected = "flags=-; details=direct_response; object=VirtualService/default/gone http[1]";
+    assert_eq!(gone.header("x-lateen-reason"), Some(expected));
+    let failed = client.get("/x", "");
+    let reason = failed.header("x-lateen-reason").expect("a reason");
+    assert!(
+        reason.starts_with("flags=UF; details=upstream_reset")
+            && reason.ends_with("; object=Service/default/dead"),
+        "{reason}"
+    );
+    proxy.handle.take().expect("it runs").stop();
+    let lines = std::fs::read_to_string(&log).expect("it was written");
+    assert!(lines.contains("410 VirtualService/default/gone http[1]\n"), "{lines}");
+    assert!(lines.contains("503 Service/default/dead -\n"), "{lines}");
+}
+
+#[test]
 fn the_admin_endpoint_answers_as_envoys_does() {
     let folder = tempfile::tempdir().expect("a folder");
     let backend = reviews();

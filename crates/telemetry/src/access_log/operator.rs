@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Record;
 use super::time::TimeFormat;
+use super::words::{GRPC_STATUSES, long_flags};
 
 /// Why a format string cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +50,18 @@ enum What {
     Number(Number),
     Duration(Span),
     Address(Address, Part),
+    Path {
+        names: Names,
+        with_query: bool,
+    },
+    QueryParameter(Box<str>),
+    GrpcStatus(GrpcForm),
+    ResponseStatus,
+    ServerNameOrHost {
+        host_first: bool,
+    },
+    EmitTime(TimeFormat),
+    LongFlags,
     /// Known to Envoy, never present here.
     Absent,
 }
@@ -73,6 +86,17 @@ enum Text {
     RouteName,
     VirtualHost,
     Hostname,
+    UpstreamProtocol,
+    FilterChain,
+    LogType,
+}
+
+/// How a status of gRPC is written.
+#[derive(Debug, Clone, Copy)]
+enum GrpcForm {
+    Camel,
+    Snake,
+    Number,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,15 +113,18 @@ enum Span {
     Request,
     Response,
     ResponseSending,
+    RequestSending,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Address {
     UpstreamHost,
+    UpstreamRemote,
     UpstreamLocal,
     DownstreamLocal,
     DownstreamRemote,
     DownstreamDirectRemote,
+    DownstreamDirectLocal,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -183,13 +210,33 @@ impl What {
             "START_TIME" => What::StartTime(TimeFormat::compile(argument)),
             "REQ" => What::RequestHeader(Names::parse(name, argument)?),
             "REQ_WITHOUT_QUERY" => What::PathWithoutQuery(Names::parse(name, argument)?),
+            "RESP" if argument.is_some_and(|name| name.eq_ignore_ascii_case(":status")) => {
+                What::ResponseStatus
+            }
             "RESP" => What::ResponseHeader(Names::parse(name, argument)?),
             "METADATA" => metadata(argument, None)?,
             "UPSTREAM_METADATA" => metadata(argument, Some("UPSTREAM_HOST"))?,
-            "PATH" => What::RequestHeader(Names {
-                first: "x-envoy-original-path".into(),
-                second: Some(":path".into()),
+            "DYNAMIC_METADATA" => metadata(argument, Some("DYNAMIC"))?,
+            "CLUSTER_METADATA" => metadata(argument, Some("CLUSTER"))?,
+            "PATH" => path(argument.unwrap_or_default()),
+            "QUERY_PARAM" => What::QueryParameter(
+                argument.ok_or_else(|| FormatError::MissingArgument(name.to_owned()))?.into(),
+            ),
+            "GRPC_STATUS" => What::GrpcStatus(match argument {
+                Some("SNAKE_STRING") => GrpcForm::Snake,
+                Some("NUMBER") => GrpcForm::Number,
+                _ => GrpcForm::Camel,
             }),
+            "GRPC_STATUS_NUMBER" => What::GrpcStatus(GrpcForm::Number),
+            "RESPONSE_FLAGS_LONG" => What::LongFlags,
+            "STREAM_ID" => What::RequestHeader(Names { first: "x-request-id".into(), second: None }),
+            "UPSTREAM_PROTOCOL" => What::Text(Text::UpstreamProtocol),
+            "FILTER_CHAIN_NAME" => What::Text(Text::FilterChain),
+            "ACCESS_LOG_TYPE" => What::Text(Text::LogType),
+            "UPSTREAM_HOST_NAME" => What::Address(Address::UpstreamHost, Part::Whole),
+            "UPSTREAM_HOST_NAME_WITHOUT_PORT" => What::Address(Address::UpstreamHost, Part::Ip),
+            "START_TIME_LOCAL" => What::StartTime(TimeFormat::compile(argument)),
+            "REQUEST_TX_DURATION" => What::Duration(Span::RequestSending),
             "PROTOCOL" => What::Text(Text::Protocol),
             "RESPONSE_FLAGS" => What::Text(Text::Flags),
             "RESPONSE_CODE_DETAILS" => What::Text(Text::CodeDetails),
@@ -197,7 +244,12 @@ impl What {
             "UPSTREAM_TRANSPORT_FAILURE_REASON" => What::Text(Text::TransportFailure),
             "UPSTREAM_CLUSTER" => What::Text(Text::Cluster),
             "UPSTREAM_CLUSTER_RAW" => What::Text(Text::ClusterRaw),
-            "REQUESTED_SERVER_NAME" => What::Text(Text::ServerName),
+            "REQUESTED_SERVER_NAME" => match argument {
+                Some("SNI_FIRST") => What::ServerNameOrHost { host_first: false },
+                Some("HOST_FIRST") => What::ServerNameOrHost { host_first: true },
+                _ => What::Text(Text::ServerName),
+            },
+            "EMIT_TIME" => What::EmitTime(TimeFormat::compile(argument)),
             "ROUTE_NAME" => What::Text(Text::RouteName),
             "VIRTUAL_HOST_NAME" => What::Text(Text::VirtualHost),
             "HOSTNAME" => What::Text(Text::Hostname),
@@ -251,6 +303,33 @@ impl What {
                 }
                 None => false,
             },
+            What::Path { names, with_query } => {
+                let value = names.find(|name| record.request_header(name));
+                let without =
+                    |value: &[u8]| value.iter().position(|byte| *byte == b'?').unwrap_or(value.len());
+                append(value.map(|value| if *with_query { value } else { &value[..without(value)] }), out)
+            }
+            What::QueryParameter(name) => {
+                append(record.request_header(":path").and_then(|path| query_parameter(path, name)), out)
+            }
+            What::GrpcStatus(form) => record.grpc_status().is_some_and(|status| form.write(status, out)),
+            What::ServerNameOrHost { host_first } => {
+                let name = record.requested_server_name().map(str::as_bytes);
+                let host = record.request_header(":authority");
+                append(if *host_first { host.or(name) } else { name.or(host) }, out)
+            }
+            What::EmitTime(format) => {
+                format.write(record.start_time() + record.duration().unwrap_or_default(), out);
+                true
+            }
+            What::ResponseStatus => {
+                let status = record.response_code();
+                write_number(u64::from(status), out);
+                status != 0
+            }
+            What::LongFlags => {
+                append(record.response_flags().map(long_flags).as_deref().map(str::as_bytes), out)
+            }
             What::Absent => false,
         }
     }
@@ -277,31 +356,72 @@ fn address(name: &str) -> Option<What> {
         (None, None) => (name, Part::Whole),
     };
     let address = match name.strip_suffix("_ADDRESS").unwrap_or(name) {
-        "UPSTREAM_HOST" | "UPSTREAM_REMOTE" => Address::UpstreamHost,
+        "UPSTREAM_HOST" => Address::UpstreamHost,
+        "UPSTREAM_REMOTE" => Address::UpstreamRemote,
         "UPSTREAM_LOCAL" => Address::UpstreamLocal,
         "DOWNSTREAM_LOCAL" => Address::DownstreamLocal,
         "DOWNSTREAM_REMOTE" => Address::DownstreamRemote,
-        "DOWNSTREAM_DIRECT_REMOTE" | "DOWNSTREAM_DIRECT_LOCAL" => Address::DownstreamDirectRemote,
+        "DOWNSTREAM_DIRECT_REMOTE" => Address::DownstreamDirectRemote,
+        "DOWNSTREAM_DIRECT_LOCAL" => Address::DownstreamDirectLocal,
         _ => return None,
     };
     Some(What::Address(address, part))
 }
 
+/// `%PATH(WQ:ORIG)%`: with or without the query, and whose path it is.
+fn path(argument: &str) -> What {
+    let (query, whose) = argument.split_once(':').unwrap_or((argument, ""));
+    let names =
+        |first: &str, second: Option<&str>| Names { first: first.into(), second: second.map(Into::into) };
+    What::Path {
+        names: match whose {
+            "PATH" => names(":path", None),
+            "ORIG" => names("x-envoy-original-path", None),
+            _ => names("x-envoy-original-path", Some(":path")),
+        },
+        with_query: query != "NQ",
+    }
+}
+
+fn query_parameter<'p>(path: &'p [u8], name: &str) -> Option<&'p [u8]> {
+    let at = path.iter().position(|byte| *byte == b'?')?;
+    path[at + 1..].split(|byte| *byte == b'&').find_map(|pair| {
+        let value = pair.strip_prefix(name.as_bytes())?;
+        value.strip_prefix(b"=")
+    })
+}
+
+impl GrpcForm {
+    fn write(self, status: u32, out: &mut Vec<u8>) -> bool {
+        let name = usize::try_from(status).ok().and_then(|at| GRPC_STATUSES.get(at));
+        match (self, name) {
+            (GrpcForm::Number, _) | (_, None) => write_number(u64::from(status), out),
+            (GrpcForm::Camel, Some((camel, _))) => out.extend_from_slice(camel.as_bytes()),
+            (GrpcForm::Snake, Some((_, snake))) => out.extend_from_slice(snake.as_bytes()),
+        }
+        true
+    }
+}
+
 /// Operators about TLS, traces, Wasm and the like.
 fn absent(name: &str) -> Option<What> {
-    const PREFIXES: [&str; 7] =
-        ["DOWNSTREAM_", "UPSTREAM_", "DYNAMIC_METADATA", "FILTER_STATE", "CEL", "TRACE_ID", "TRAILER"];
-    const NAMES: [&str; 12] = [
-        "CLUSTER_METADATA",
+    const PREFIXES: [&str; 6] = ["DOWNSTREAM_", "UPSTREAM_", "FILTER_STATE", "CEL", "TRACE_ID", "TRAILER"];
+    const NAMES: [&str; 17] = [
         "CONNECTION_ID",
+        "COALESCE",
+        "COMMON_DURATION",
         "CUSTOM_FLAGS",
         "ENVIRONMENT",
-        "GRPC_STATUS",
-        "GRPC_STATUS_NUMBER",
         "LOCAL_REPLY_BODY",
         "ACCESS_LOG_TYPE",
-        "QUERY_PARAM",
-        "STREAM_ID",
+        "QUERY_PARAMS",
+        "REQUEST_HEADERS_BYTES",
+        "RESPONSE_HEADERS_BYTES",
+        "RESPONSE_TRAILERS_BYTES",
+        "ROUNDTRIP_DURATION",
+        "SPAN_ID",
+        "TLS_JA3_FINGERPRINT",
+        "TLS_JA4_FINGERPRINT",
         "UNIQUE_ID",
         "VIRTUAL_CLUSTER_NAME",
     ];
@@ -323,6 +443,9 @@ impl Text {
             Text::RouteName => record.route_name(),
             Text::VirtualHost => record.virtual_host_name(),
             Text::Hostname => record.hostname(),
+            Text::UpstreamProtocol => record.upstream_protocol(),
+            Text::FilterChain => record.filter_chain_name(),
+            Text::LogType => Some(record.log_type()),
         }
     }
 }
@@ -345,6 +468,7 @@ impl Span {
             Span::Request => record.request_duration(),
             Span::Response => record.response_duration(),
             Span::ResponseSending => record.duration()?.checked_sub(record.response_duration()?),
+            Span::RequestSending => record.request_sent_duration(),
         }
     }
 }
@@ -353,10 +477,13 @@ impl Address {
     fn of<R: Record>(self, record: &R) -> Option<SocketAddr> {
         match self {
             Address::UpstreamHost => record.upstream_host(),
+            // Only who is connected has an address at the other end.
+            Address::UpstreamRemote => record.upstream_local_address().and(record.upstream_host()),
             Address::UpstreamLocal => record.upstream_local_address(),
             Address::DownstreamLocal => record.downstream_local_address(),
             Address::DownstreamRemote => record.downstream_remote_address(),
             Address::DownstreamDirectRemote => record.downstream_direct_remote_address(),
+            Address::DownstreamDirectLocal => record.downstream_direct_local_address(),
         }
     }
 }

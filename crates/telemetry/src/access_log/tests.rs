@@ -100,6 +100,9 @@ impl Record for Known {
     fn hostname(&self) -> Option<&str> {
         Some("here")
     }
+    fn grpc_status(&self) -> Option<u32> {
+        Some(5)
+    }
 }
 
 fn line(format: &str) -> String {
@@ -143,11 +146,32 @@ fn operators_take_arguments_and_limits() {
         ("%DOWNSTREAM_PEER_URI_SAN%", "-"),
         ("%CEL(request.protocol == 'HTTP/2' ? ('a') : 'b')%", "-"),
         ("%RESPONSE_TX_DURATION%", "1"),
+        ("%PATH%", "/reviews/0?x=1"),
+        ("%PATH(NQ)%", "/reviews/0"),
+        ("%PATH(WQ:ORIG)%", "-"),
+        ("%QUERY_PARAM(x)%", "1"),
+        ("%QUERY_PARAM(y)%", "-"),
+        ("%RESP(:STATUS)%", "200"),
+        ("%GRPC_STATUS%", "NotFound"),
+        ("%GRPC_STATUS(SNAKE_STRING)%", "NOT_FOUND"),
+        ("%GRPC_STATUS_NUMBER%", "5"),
+        ("%RESPONSE_FLAGS_LONG%", "-"),
+        ("%ACCESS_LOG_TYPE%", "NotSet"),
+        ("%COMMON_DURATION(DS_RX_BEG:DS_TX_END:ms)%", "-"),
         ("", ""),
     ];
     for (format, expected) in table {
         assert_eq!(line(format), expected, "{format}");
     }
+}
+
+#[test]
+fn flags_have_long_names() {
+    let long = super::words::long_flags;
+    assert_eq!(
+        (long("-").as_str(), long("UF,URX").as_str()),
+        ("-", "UpstreamConnectionFailure,UpstreamRetryLimitExceeded")
+    );
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl GatewayKey {
             filter_chains,
             listener_filters: tls_inspector(extensions, None).filter(|_| by_name).into_iter().collect(),
             traffic_direction: TrafficDirection::Outbound.into(),
-            access_log: for_listener(extensions),
+            access_log: for_listener(&self.facets),
             metadata: origin_metadata(&self.origin),
             ..Listener::default()
         };

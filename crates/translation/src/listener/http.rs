@@ -1,6 +1,8 @@
 //! The HTTP connection manager and its filters.
 
 use prost::{Message, Name};
+use prost_types::value::Kind as ValueKind;
+use prost_types::{ListValue, Struct, Value};
 use xds::envoy::config::listener::v3::Filter;
 use xds::envoy::config::route::v3::RouteConfiguration;
 use xds::envoy::extensions::filters::http::cors::v3::Cors;
@@ -18,6 +20,7 @@ use xds::envoy::extensions::filters::network::http_connection_manager::v3::{
 };
 use xds::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
 use xds::istio::stats::PluginConfig;
+use xds::istio::typed_struct;
 
 use super::network_filter;
 use crate::cluster::aggregated;
@@ -25,6 +28,9 @@ use crate::extensions::Extensions;
 use crate::node::Facets;
 use crate::route::{CORS, FAULT};
 use crate::telemetry::{Reporter, for_http};
+
+/// The configuration of the filter by which proxies know each other.
+const PEER_METADATA: &str = "io.istio.http.peer_metadata.Config";
 
 /// The name that the proxy gives itself in responses.
 const SERVER_NAME: &str = "istio-envoy";
@@ -55,7 +61,7 @@ pub(super) fn filter(facets: &Facets, side: Side, stat_prefix: &str, routes: Rou
     let mut manager = HttpConnectionManager {
         codec_type: CodecType::Auto.into(),
         stat_prefix: stat_prefix.to_owned(),
-        http_filters: http_filters(extensions)?,
+        http_filters: http_filters(extensions, side)?,
         access_log: for_http(facets, reporter),
         use_remote_address: Some(side == Side::Gateway),
         upgrade_configs: vec![UpgradeConfig {
@@ -100,13 +106,13 @@ fn request_id(extensions: &Extensions) -> Option<RequestIdExtension> {
 }
 
 /// In Istio's order; without a router there is no HTTP.
-fn http_filters(extensions: &Extensions) -> Option<Vec<HttpFilter>> {
+fn http_filters(extensions: &Extensions, side: Side) -> Option<Vec<HttpFilter>> {
     let grpc_stats = GrpcStats {
         emit_filter_state: true,
         per_method_stat_specifier: Some(PerMethodStatSpecifier::StatsForAllMethods(false)),
         ..GrpcStats::default()
     };
-    let mut filters = Vec::new();
+    let mut filters: Vec<HttpFilter> = peer_metadata(extensions, side).into_iter().collect();
     filters.extend(http_filter(extensions, "envoy.filters.http.grpc_stats", &grpc_stats));
     filters.extend(http_filter(extensions, FAULT, &HttpFault::default()));
     filters.extend(http_filter(extensions, CORS, &Cors::default()));
@@ -121,4 +127,46 @@ fn http_filter<M: Message + Name>(extensions: &Extensions, name: &str, config: &
         config_type: Some(ConfigType::TypedConfig(extensions.pack(config)?)),
         ..HttpFilter::default()
     })
+}
+
+/// Proxies tell each other by headers whom they serve: the client's in the
+/// request, the server's in the response, and to nobody outside of the mesh.
+fn peer_metadata(extensions: &Extensions, side: Side) -> Option<HttpFilter> {
+    let nothing = || structure([]);
+    let by_headers = |options: Struct| list([structure([("istio_headers", object(options))])]);
+    let fields = match side {
+        Side::Inbound => [
+            ("downstream_discovery", by_headers(nothing())),
+            ("downstream_propagation", by_headers(nothing())),
+        ],
+        Side::Outbound | Side::Gateway => {
+            let inside = structure([("skip_external_clusters", flag(true))]);
+            [("upstream_discovery", by_headers(nothing())), ("upstream_propagation", by_headers(inside))]
+        }
+    };
+    extensions.hold_name(PEER_METADATA).then(|| HttpFilter {
+        name: "istio.metadata_exchange".to_owned(),
+        config_type: Some(ConfigType::TypedConfig(typed_struct(
+            &format!("type.googleapis.com/{PEER_METADATA}"),
+            structure(fields),
+        ))),
+        ..HttpFilter::default()
+    })
+}
+
+fn structure<const N: usize>(fields: [(&str, Value); N]) -> Struct {
+    Struct { fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() }
+}
+
+fn object(fields: Struct) -> Value {
+    Value { kind: Some(ValueKind::StructValue(fields)) }
+}
+
+fn list<const N: usize>(objects: [Struct; N]) -> Value {
+    let values = objects.into_iter().map(object).collect();
+    Value { kind: Some(ValueKind::ListValue(ListValue { values })) }
+}
+
+fn flag(value: bool) -> Value {
+    Value { kind: Some(ValueKind::BoolValue(value)) }
 }

@@ -73,7 +73,7 @@ impl VirtualInboundKey {
             listener_filters_timeout: Some(prost_types::Duration::default()),
             continue_on_listener_filters_timeout: true,
             traffic_direction: TrafficDirection::Inbound.into(),
-            access_log: for_listener(extensions),
+            access_log: for_listener(&self.facets),
             ..Listener::default()
         };
         resource(&listener, [])

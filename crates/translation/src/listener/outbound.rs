@@ -46,7 +46,7 @@ impl VirtualOutboundKey {
             use_original_dst: Some(true),
             filter_chains: own.into_iter().chain(unknown).collect(),
             traffic_direction: TrafficDirection::Outbound.into(),
-            access_log: for_listener(&self.facets.extensions),
+            access_log: for_listener(&self.facets),
             ..Listener::default()
         };
         resource(&listener, [])
@@ -90,7 +90,7 @@ impl OutboundKey {
             name: shape.name(),
             traffic_direction: TrafficDirection::Outbound.into(),
             bind_to_port: (!shape.binds).then_some(false),
-            access_log: for_listener(extensions),
+            access_log: for_listener(&self.facets),
             metadata: origin_metadata(&shape.origin),
             ..Listener::default()
         };

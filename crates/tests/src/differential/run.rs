@@ -1,0 +1,310 @@
+//! Configuration after configuration, request after request.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use resources::Object;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use super::compare::{Difference, Observed, compare};
+use super::generate::{self, Case};
+use super::planes::{self, Applied, Planes};
+use super::request::{self, End, Request};
+use super::server::Memory;
+use super::shrink::{smaller_objects, smaller_requests};
+use super::world::{self, Plane, Pod};
+
+/// So many requests are under way at once.
+const AT_ONCE: usize = 8;
+/// Lines of access logs are there by then.
+const WRITTEN: Duration = Duration::from_millis(1500);
+/// A difference that is not seen so often was chance.
+const TRIES: usize = 3;
+/// Kinds of differences that are made small and printed.
+const PRINTED: usize = 12;
+/// So long a configuration and a request are made smaller.
+const SHRINKING: Duration = Duration::from_secs(25);
+
+/// How much to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Where all is drawn from.
+    pub seed: u64,
+    /// How many configurations.
+    pub configurations: usize,
+    /// How many requests, over all configurations.
+    pub requests: usize,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Configurations that were held by all proxies.
+    pub configurations: usize,
+    /// Requests that went through both.
+    pub requests: usize,
+    /// Differences that did not come again.
+    pub passing: usize,
+    /// Requests that nobody answered, through either.
+    pub silent: usize,
+    /// Requests that were answered with each status.
+    pub statuses: BTreeMap<u16, usize>,
+    /// Kinds of differences, and how often each was seen.
+    pub kinds: BTreeMap<String, usize>,
+    /// The first of each kind, for people.
+    pub reports: Vec<String>,
+}
+
+/// A request, the name by which it is found again, and what came of it.
+struct Sent {
+    request: Request,
+    id: String,
+    both: [(Plane, Observed); 2],
+}
+
+/// Everything that is running, and what came of it so far.
+struct Runner {
+    planes: Planes,
+    memory: Memory,
+    always: Vec<Arc<Object>>,
+    sent: u64,
+    outcome: Outcome,
+}
+
+/// Runs all of it. To be called in a namespace of its own.
+pub async fn run(options: &Options) -> Result<Outcome> {
+    world::make()?;
+    let mut pods = Vec::new();
+    for plane in Plane::ALL {
+        pods.push((plane, Pod::make(plane)?));
+    }
+    let memory = Memory::default();
+    planes::start_servers(&pods, &memory)?;
+    let parsed = resources::parse("always", &generate::always(), "default");
+    ensure!(!parsed.has_errors(), "{:?}", parsed.problems);
+    let planes = Planes::start(&pods).await?;
+    let mut runner = Runner { planes, memory, always: parsed.objects, sent: 0, outcome: Outcome::default() };
+    let each = options.requests.div_ceil(options.configurations.max(1));
+    let started = Instant::now();
+    for number in 0..options.configurations {
+        let case = generate::case(options.seed.wrapping_add(number as u64), each);
+        runner.case(&case).await.with_context(|| format!("seed {}", case.seed))?;
+        if (number + 1) % 20 == 0 {
+            let outcome = &runner.outcome;
+            eprintln!(
+                "{:>6} configurations, {:>7} requests, {} kinds of differences, {} s",
+                outcome.configurations,
+                outcome.requests,
+                outcome.kinds.len(),
+                started.elapsed().as_secs()
+            );
+        }
+    }
+    Ok(runner.outcome)
+}
+
+impl Runner {
+    async fn case(&mut self, case: &Case) -> Result<()> {
+        if let Applied::Refused(why) = self.apply(&case.objects).await {
+            let kind = format!("refused: {}", why.join("; ").chars().take(160).collect::<String>());
+            self.found(kind, || format!("seed {}\n{}", case.seed, why.join("\n"))).await;
+            return Ok(());
+        }
+        self.outcome.configurations += 1;
+        let all: Vec<&Request> = case.requests.iter().collect();
+        let mut suspects = Vec::new();
+        for (request, differences) in self.observe(&all).await? {
+            self.outcome.requests += 1;
+            if !differences.is_empty() {
+                suspects.push(request);
+            }
+        }
+        for request in suspects {
+            match self.lasting(&request).await? {
+                Some(differences) => self.report(case, &request, &differences).await?,
+                None => self.outcome.passing += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives everybody these objects; what is refused before it goes anywhere
+    /// is left out.
+    async fn apply(&self, objects: &[Value]) -> Applied {
+        let parsed =
+            objects.iter().flat_map(|object| resources::parse_json("drawn", object, "default").objects);
+        self.planes.apply(self.always.iter().cloned().chain(parsed).collect()).await
+    }
+
+    /// The differences of a request, when they stay.
+    async fn lasting(&mut self, request: &Request) -> Result<Option<Vec<Difference>>> {
+        let mut last = Vec::new();
+        for _ in 0..TRIES {
+            let mut observed = self.observe(&[request]).await?;
+            last = observed.pop().map(|(_, differences)| differences).unwrap_or_default();
+            if last.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(last))
+    }
+
+    /// Sends requests through both, and tells what differs.
+    async fn observe(&mut self, requests: &[&Request]) -> Result<Vec<(Request, Vec<Difference>)>> {
+        let mut results = Vec::new();
+        for some in requests.chunks(AT_ONCE) {
+            let mut tasks = JoinSet::new();
+            for request in some {
+                self.sent += 1;
+                let (id, request) = (format!("test-{}", self.sent), (*request).clone());
+                tasks.spawn(async move {
+                    let (envoy, lateen) = tokio::join!(
+                        request::send(Plane::Envoy, &request, &id),
+                        request::send(Plane::Lateen, &request, &id)
+                    );
+                    (request, id, [(Plane::Envoy, envoy), (Plane::Lateen, lateen)])
+                });
+            }
+            while let Some(done) = tasks.join_next().await {
+                results.push(done?);
+            }
+        }
+        if let Some(ended) = self.planes.ended() {
+            anyhow::bail!("{ended}");
+        }
+        let mut observed: Vec<Sent> = results
+            .into_iter()
+            .map(|(request, id, replies)| {
+                let both = replies.map(|(plane, reply)| {
+                    (plane, Observed { reply, backend: self.memory.take(plane, &id), line: None })
+                });
+                Sent { request, id, both }
+            })
+            .collect();
+        self.read_lines(&mut observed).await?;
+        Ok(observed
+            .into_iter()
+            .map(|Sent { request, both: [(_, envoy), (_, lateen)], .. }| {
+                self.outcome.silent += usize::from(envoy.reply.end == End::Waiting);
+                *self.outcome.statuses.entry(envoy.reply.status).or_default() += 1;
+                (request, compare(&envoy, &lateen))
+            })
+            .collect())
+    }
+
+    async fn read_lines(&mut self, observed: &mut [Sent]) -> Result<()> {
+        let deadline = Instant::now() + WRITTEN;
+        loop {
+            let mut missing = false;
+            for plane in Plane::ALL {
+                for lines in self.planes.lines(plane) {
+                    lines.refresh()?;
+                    for sent in observed.iter_mut() {
+                        let Some((_, seen)) = sent.both.iter_mut().find(|(of, _)| *of == plane) else {
+                            continue;
+                        };
+                        if seen.line.is_none() {
+                            seen.line = lines.take(&sent.id, seen.reply.port);
+                        }
+                    }
+                }
+                missing |= observed
+                    .iter()
+                    .flat_map(|sent| &sent.both)
+                    .any(|(_, seen)| seen.line.is_none() && seen.reply.end != End::Refused);
+            }
+            if !missing || Instant::now() > deadline {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Plane::ALL.into_iter().for_each(|plane| self.planes.lines(plane).for_each(|lines| lines.clear()));
+        Ok(())
+    }
+
+    async fn found(&mut self, kind: String, report: impl FnOnce() -> String) {
+        let count = self.outcome.kinds.entry(kind.clone()).or_default();
+        *count += 1;
+        if *count == 1 {
+            let report = report();
+            eprintln!("\n# {kind}\n{report}");
+            self.outcome.reports.push(report);
+        }
+    }
+
+    async fn report(&mut self, case: &Case, request: &Request, differences: &[Difference]) -> Result<()> {
+        let kind = kind(differences);
+        let is_new = !self.outcome.kinds.contains_key(&kind);
+        let (mut objects, mut request, mut differences) =
+            (case.objects.clone(), request.clone(), differences.to_vec());
+        if is_new && self.outcome.kinds.len() < PRINTED {
+            eprintln!("seed {}: {kind}: making it small", case.seed);
+            self.shrink(&mut objects, &mut request, &mut differences).await?;
+            self.apply(&case.objects).await;
+        }
+        let text = || {
+            let yaml: Vec<String> = objects.iter().map(resources::yaml::to_yaml).collect();
+            let list: Vec<String> = differences.iter().map(ToString::to_string).collect();
+            format!(
+                "seed {}\n{}\n--- to {}\n{}\n--- differs\n{}\n",
+                case.seed,
+                yaml.join("---\n"),
+                request.to,
+                request.describe().trim_end(),
+                list.join("\n")
+            )
+        };
+        self.found(kind, text).await;
+        Ok(())
+    }
+
+    /// Takes away what is not needed for the difference to be seen.
+    async fn shrink(
+        &mut self,
+        objects: &mut Vec<Value>,
+        request: &mut Request,
+        differences: &mut Vec<Difference>,
+    ) -> Result<()> {
+        let wanted = kind(differences);
+        let deadline = Instant::now() + SHRINKING;
+        'objects: loop {
+            for smaller in smaller_objects(objects) {
+                if Instant::now() > deadline {
+                    break 'objects;
+                }
+                if self.apply(&smaller).await != Applied::Held {
+                    continue;
+                }
+                if let Some(same) = self.lasting(request).await?.filter(|found| kind(found) == wanted) {
+                    (*objects, *differences) = (smaller, same);
+                    continue 'objects;
+                }
+            }
+            break;
+        }
+        self.apply(objects).await;
+        'request: loop {
+            for smaller in smaller_requests(request).into_iter().filter(|_| Instant::now() < deadline) {
+                if let Some(same) = self.lasting(&smaller).await?.filter(|found| kind(found) == wanted) {
+                    (*request, *differences) = (smaller, same);
+                    continue 'request;
+                }
+            }
+            return Ok(());
+        }
+    }
+}
+
+/// What two differences have in common that have the same cause, as far as
+/// can be told.
+fn kind(differences: &[Difference]) -> String {
+    let status = differences.iter().find(|difference| difference.at == "client/status");
+    let places: Vec<&str> = differences.iter().map(|difference| difference.at.as_str()).take(6).collect();
+    match status {
+        Some(status) => format!("status {} for {}", status.lateen, status.envoy),
+        None => places.join(", "),
+    }
+}

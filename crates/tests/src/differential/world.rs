@@ -1,0 +1,228 @@
+//! One small world, seen through two data planes.
+//!
+//! The driver (client, control plane, servers beyond the proxies) has a
+//! network namespace, and each data plane has one of its own, joined by a
+//! link.  Both of these have the same addresses, and the client, the servers
+//! and everything else have the same addresses as seen from either: which one
+//! is meant is said by the link that a socket is bound to.  So whatever
+//! differs was made by a proxy.
+//!
+//! What comes over a link is captured as a pod's traffic is: for the address
+//! of the sidecar to its inbound port, for the address of the gateway not at
+//! all, and everything else to the sidecar's outbound port.
+
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sched::{CloneFlags, unshare};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// One of the two that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Plane {
+    /// Stock Envoy.
+    Envoy,
+    /// Our proxy.
+    Lateen,
+}
+
+impl Plane {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Envoy, Self::Lateen];
+
+    /// In messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Envoy => "envoy",
+            Self::Lateen => "lateen",
+        }
+    }
+
+    /// Of its mark and its routes.
+    fn number(self) -> u32 {
+        match self {
+            Self::Envoy => 1,
+            Self::Lateen => 2,
+        }
+    }
+
+    /// The driver's end of the link.
+    fn link(self) -> &'static str {
+        match self {
+            Self::Envoy => "to-envoy",
+            Self::Lateen => "to-lateen",
+        }
+    }
+}
+
+/// The address of the client.
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 1);
+/// The address of the sidecar's pod.
+pub const SIDECAR: Ipv4Addr = Ipv4Addr::new(10, 44, 1, 1);
+/// The address of the gateway's pod.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 44, 1, 2);
+/// The addresses that servers beyond the proxies have: of pods, and of what is
+/// outside of the mesh.
+const BEYOND: [&str; 4] = ["10.44.2.0/24", "10.96.0.0/16", "10.97.0.0/16", "10.99.0.0/16"];
+
+const DRIVER_END: &str = "169.254.1.1";
+const PLANE_END: &str = "169.254.1.2";
+
+/// Says that a process is inside of the world already.
+pub const INSIDE: &str = "--inside";
+
+/// Starts this program again with the same arguments where it may make
+/// namespaces and links; its exit code.
+pub fn enter() -> Result<std::process::ExitCode> {
+    let itself = std::env::current_exe().context("find this program")?;
+    let status = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--"])
+        .arg(itself)
+        .arg(INSIDE)
+        .args(std::env::args_os().skip(1))
+        .status()
+        .context("start `unshare`, of the package util-linux")?;
+    Ok(match status.code() {
+        Some(code) => std::process::ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        None => std::process::ExitCode::FAILURE,
+    })
+}
+
+/// Makes the driver's side: to be called once, in a namespace of its own.
+///
+/// A refusal comes from no socket, so it goes back by the mark of what it
+/// answers.
+pub fn make() -> Result<()> {
+    // The addresses beyond are the driver's own, and come from a proxy all the same.
+    for setting in ["fwmark_reflect", "conf/all/accept_local"] {
+        let path = format!("/proc/sys/net/ipv4/{setting}");
+        std::fs::write(&path, "1").with_context(|| format!("write `{path}`"))?;
+    }
+    let mark = |plane: Plane| format!("iifname \"{}\" meta mark set {}\n", plane.link(), plane.number());
+    let rules = Plane::ALL.map(mark).concat();
+    let chain = "type filter hook prerouting priority mangle; policy accept;";
+    feed("nft", &["-f", "-"], &format!("table ip answers {{\nchain by_link {{\n{chain}\n{rules}}}\n}}\n"))?;
+    let mut commands = format!("link set lo up\naddr add {CLIENT}/32 dev lo\n");
+    for range in BEYOND {
+        commands.push_str(&format!("route add local {range} dev lo\n"));
+    }
+    ip(&commands)
+}
+
+/// A thread in the namespace of a data plane.
+pub struct Pod {
+    work: mpsc::Sender<Job>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Pod {
+    /// Makes the namespace and its link.
+    pub fn make(plane: Plane) -> Result<Self> {
+        let (work, jobs) = mpsc::channel::<Job>();
+        let (ready, made) = mpsc::channel();
+        std::thread::Builder::new().name(plane.name().to_owned()).spawn(move || {
+            let made = unshare(CloneFlags::CLONE_NEWNET).map(|()| nix::unistd::gettid());
+            let failed = made.is_err();
+            if ready.send(made).is_err() || failed {
+                return;
+            }
+            jobs.into_iter().for_each(|job| job());
+        })?;
+        let thread = made.recv().context("the thread ended")?.context("make a network namespace")?;
+        let (link, number) = (plane.link(), plane.number());
+        ip(&format!(
+            "link add {link} type veth peer name eth0 netns {thread}\n\
+             link set {link} up\n\
+             addr add {DRIVER_END}/32 dev {link}\n\
+             route add default via {PLANE_END} dev {link} onlink metric {number}\n\
+             route add default via {PLANE_END} dev {link} onlink table {number}\n\
+             rule add fwmark {number} lookup {number}\n"
+        ))?;
+        let pod = Self { work };
+        pod.run(|| {
+            ip(&format!(
+                "link set lo up\n\
+                 link set eth0 up\n\
+                 addr add {SIDECAR}/32 dev eth0\n\
+                 addr add {GATEWAY}/32 dev eth0\n\
+                 addr add {PLANE_END}/32 dev eth0\n\
+                 route add default via {DRIVER_END} dev eth0 onlink src {SIDECAR}\n"
+            ))?;
+            feed("nft", &["-f", "-"], &capture())
+        })??;
+        Ok(pod)
+    }
+
+    /// Runs something in the namespace: sockets that it opens, and processes
+    /// and threads that it starts, belong there.
+    pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let (answer, result) = mpsc::channel();
+        let job = Box::new(move || {
+            // Who asked waits.
+            let _ = answer.send(job());
+        });
+        self.work.send(job).ok().context("the thread of the namespace ended")?;
+        result.recv().context("the thread of the namespace ended")
+    }
+}
+
+fn capture() -> String {
+    format!(
+        "table ip capture {{\n\
+         chain prerouting {{\n\
+         type nat hook prerouting priority dstnat; policy accept;\n\
+         iifname != \"eth0\" accept\n\
+         ip daddr {GATEWAY} accept\n\
+         ip daddr {SIDECAR} meta l4proto tcp redirect to :15006\n\
+         meta l4proto tcp redirect to :15001\n\
+         }}\n}}\n"
+    )
+}
+
+fn ip(commands: &str) -> Result<()> {
+    feed("ip", &["-batch", "-"], commands)
+}
+
+fn feed(program: &str, arguments: &[&str], input: &str) -> Result<()> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("start `{program}`"))?;
+    child.stdin.take().context("its input")?.write_all(input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "{program}: {}\n{input}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// A client's socket, on the link of a data plane.
+pub fn client(plane: Plane) -> io::Result<tokio::net::TcpSocket> {
+    let socket = socket(Some(plane))?;
+    socket.bind(&SocketAddr::from((CLIENT, 0)).into())?;
+    Ok(tokio::net::TcpSocket::from_std_stream(socket.into()))
+}
+
+/// A socket that listens to what a data plane sends; without one, to what is
+/// in the own namespace.
+pub fn listen(plane: Option<Plane>, port: u16) -> io::Result<std::net::TcpListener> {
+    let socket = socket(plane)?;
+    socket.set_reuse_address(true)?;
+    let address = if plane.is_some() { Ipv4Addr::UNSPECIFIED } else { SIDECAR };
+    socket.bind(&SocketAddr::from((address, port)).into())?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+fn socket(plane: Option<Plane>) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    if let Some(plane) = plane {
+        socket.bind_device(Some(plane.link().as_bytes()))?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}

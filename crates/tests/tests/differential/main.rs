@@ -1,0 +1,84 @@
+//! Our proxy beside stock Envoy, on configurations and requests drawn at
+//! random.
+//!
+//! Without arguments, a few hundred requests from a fresh seed, which is
+//! printed; `--seed N`, `--configurations N` and `--requests N` say otherwise.
+//! This program is also the proxy that it tests, and starts itself again in
+//! namespaces of its own.
+
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use tests::differential::run::{Options, Outcome, run};
+use tests::differential::{planes, world};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        [world::INSIDE, rest @ ..] => inside(rest),
+        [planes::PROXY, node, socket] => planes::run_proxy(node, socket).map(|()| ExitCode::SUCCESS),
+        _ => world::enter(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("differential: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn inside(arguments: &[&str]) -> Result<ExitCode> {
+    let options = options(arguments)?;
+    println!(
+        "differential: --seed {} --configurations {} --requests {}",
+        options.seed, options.configurations, options.requests
+    );
+    let started = Instant::now();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(run(&options))?;
+    println!(
+        "{} configurations, {} requests in {} s; {} unanswered; {} differences did not come again; statuses {:?}",
+        outcome.configurations,
+        outcome.requests,
+        started.elapsed().as_secs(),
+        outcome.silent,
+        outcome.passing,
+        outcome.statuses
+    );
+    Ok(verdict(&outcome))
+}
+
+fn verdict(outcome: &Outcome) -> ExitCode {
+    if outcome.silent * 50 > outcome.requests {
+        println!("too many requests were not answered at all: the world is broken");
+        return ExitCode::FAILURE;
+    }
+    if outcome.kinds.is_empty() && outcome.requests > 0 {
+        println!("no difference");
+        return ExitCode::SUCCESS;
+    }
+    println!("{} kinds of differences:", outcome.kinds.len());
+    for (kind, count) in &outcome.kinds {
+        println!("{count:>6} {kind}");
+    }
+    ExitCode::FAILURE
+}
+
+fn options(arguments: &[&str]) -> Result<Options> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?;
+    let mut options = Options { seed: now.as_secs() % 1_000_000_000, configurations: 40, requests: 600 };
+    let mut rest = arguments.iter();
+    while let Some(name) = rest.next() {
+        let mut number =
+            || rest.next().and_then(|text| text.parse().ok()).with_context(|| format!("{name} N"));
+        match *name {
+            "--seed" => options.seed = number()?,
+            "--configurations" => options.configurations = usize::try_from(number()?)?,
+            "--requests" => options.requests = usize::try_from(number()?)?,
+            // What cargo and people give every test.
+            "--test-threads=1" | "--nocapture" | "--quiet" => {}
+            other => bail!("`{other}` is not known: --seed N, --configurations N, --requests N"),
+        }
+    }
+    Ok(options)
+}
