@@ -22,6 +22,7 @@ pub mod io;
 pub mod listen;
 pub mod logs;
 pub mod memory;
+pub mod name_servers;
 pub mod outliers;
 pub mod overload;
 pub mod proxy_protocol;

@@ -51,9 +51,9 @@ pub fn bind(address: SocketAddr) -> io::Result<StdListener> {
 
 /// Accepts connections for ever.
 pub async fn accept(worker: Rc<Worker>, name: Arc<str>, listener: TcpListener) {
-    let mut spare = Spare::take();
     worker.shared.accept_began();
     let _accepting = Accepting(worker.clone());
+    let mut spare = Spare::take();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -71,6 +71,15 @@ pub async fn accept(worker: Rc<Worker>, name: Arc<str>, listener: TcpListener) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Counts a task that accepts, however it ends.
+struct Accepting(Rc<Worker>);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.shared.accept_ended();
     }
 }
 
@@ -101,15 +110,6 @@ impl Spare {
             }
         }
         *self = Spare::take();
-    }
-}
-
-/// Counts a task that accepts, however it ends.
-struct Accepting(Rc<Worker>);
-
-impl Drop for Accepting {
-    fn drop(&mut self) {
-        self.0.shared.accept_ended();
     }
 }
 

@@ -75,7 +75,7 @@ pub fn spawn(
 
 async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Order>) {
     let (found, mut resolutions) = unbounded_channel();
-    let mut resolver = Resolver::new(found);
+    let mut resolver = Resolver::new(found, supervisor.shared.upstream_tos);
     let inventory = SharedInventory::default();
     // What ends when another process takes over.
     let mut conversations: Vec<AbortHandle> = supervisor.start_admin(&inventory).into_iter().collect();

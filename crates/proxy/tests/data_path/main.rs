@@ -9,6 +9,7 @@ mod beside_envoy;
 mod client;
 mod forwarding;
 mod grpc;
+mod hot_restart;
 mod http2;
 mod mirroring;
 mod overload;
