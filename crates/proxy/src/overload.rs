@@ -96,6 +96,11 @@ impl Overload {
         Pressure::from_number(self.pressure.load(Ordering::Relaxed))
     }
 
+    /// Whether there is a limit of memory to watch.
+    pub fn watches_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
     /// Looks at the memory in use; says so when it became too much or
     /// enough again.
     pub fn look(&self) {

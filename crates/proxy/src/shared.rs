@@ -16,7 +16,8 @@ use crate::identity::Identity;
 use crate::overload::Overload;
 use crate::upstream::protection::Protections;
 
-/// Shared by all threads; nothing in it is written on the path of a request.
+/// Shared by all threads. On the path of a request nothing in it is locked;
+/// written are only the counts of clusters and of connections.
 #[derive(Debug)]
 pub struct Shared {
     config: ArcSwap<Config>,

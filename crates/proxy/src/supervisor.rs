@@ -113,6 +113,9 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
 
 /// Looks at the memory in use for ever.
 async fn watch_memory(shared: Arc<Shared>) {
+    if !shared.overload.watches_memory() {
+        return;
+    }
     let mut ticks = tokio::time::interval(overload::LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

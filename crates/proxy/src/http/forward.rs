@@ -507,7 +507,7 @@ impl<'f> Attempts<'f> {
         self.note(exchange, if timed_out { Outcome::TimedOut } else { Outcome::Broken });
         let wants_retry = self.retry.is_some_and(|retry| retry.wants_after_reset(failure.reset));
         let cost = match failure.reset {
-            Reset::ConnectFailure => Cost::Nothing,
+            Reset::ConnectFailure | Reset::RemoteRefused => Cost::Nothing,
             _ => Cost::Reached,
         };
         if wants_retry && self.may_retry(exchange, cost) {
