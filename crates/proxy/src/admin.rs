@@ -1,5 +1,6 @@
 //! The admin endpoint, as Envoy's: for people and tools on this machine.
 
+mod clusters;
 mod config_dump;
 mod text;
 
@@ -106,9 +107,9 @@ fn answer<B>(admin: &Admin, request: &Request<B>) -> Reply {
         "/ready" => ready(admin),
         "/config_dump" => json(&config_dump::all(admin, query.contains_key("include_eds"))),
         "/clusters" if query.get("format").is_some_and(|format| format == "json") => {
-            json(&text::clusters_json(admin))
+            json(&clusters::json(admin))
         }
-        "/clusters" => text(StatusCode::OK, text::clusters(admin)),
+        "/clusters" => text(StatusCode::OK, clusters::lines(admin)),
         "/listeners" if query.get("format").is_some_and(|format| format == "json") => {
             json(&text::listeners_json(admin))
         }

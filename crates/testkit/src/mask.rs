@@ -33,6 +33,11 @@ pub const ALLOWED: &[Allowed] = &[
         reason: "the kernel resets a connection that is closed before all was read, which is a matter of moments",
     },
     Allowed {
+        at: "client/interim",
+        still: Still::Nothing,
+        reason: "Envoy asks for a body before it looks for a route; we ask when it is wanted and has not come",
+    },
+    Allowed {
         at: "broken time",
         still: Still::Nothing,
         reason: "Envoy keeps a connection that it gives up for a second, so that the client may read; we close after what was written",
@@ -68,6 +73,76 @@ pub const ALLOWED: &[Allowed] = &[
         at: "client/headers/x-envoy-peer-metadata-id",
         still: Still::Nothing,
         reason: "stock Envoy tells nobody whom it serves",
+    },
+    Allowed {
+        at: "metrics/source/destination_workload",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_version",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_canonical_revision",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_app",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_canonical_service",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_workload_namespace",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_cluster",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/destination/source_workload",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_workload_namespace",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_app",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_version",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_canonical_service",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_canonical_revision",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_cluster",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
     },
     Allowed { at: "log/request id", still: Still::Presence, reason: "drawn at random" },
     Allowed {

@@ -1,9 +1,5 @@
 //! The pages of the admin endpoint that are not the configuration.
 
-use std::fmt::Write as _;
-
-use routing::cluster::{Cluster, Discovery};
-use routing::endpoint::{Endpoint, Health};
 use serde_json::{Value, json};
 use xds::type_url::{CLUSTER, LISTENER, ROUTE};
 
@@ -27,114 +23,6 @@ pub(super) const HELP: &str = "admin commands are:
   /stats: statistics (?filter=regex, ?usedonly, ?format=prometheus)
   /stats/prometheus: the same for Prometheus
 ";
-
-fn sorted_clusters(admin: &Admin) -> Vec<std::sync::Arc<Cluster>> {
-    let config = admin.shared.config();
-    let mut clusters: Vec<_> = config.clusters.active.values().map(|entry| entry.value.clone()).collect();
-    clusters.sort_by(|left, right| left.name.cmp(&right.name));
-    clusters
-}
-
-/// Each cluster and endpoint, a line per property.
-pub(super) fn clusters(admin: &Admin) -> String {
-    let config = admin.shared.config();
-    let mut out = String::new();
-    for cluster in sorted_clusters(admin) {
-        let name = &cluster.name;
-        let mut line = |text: std::fmt::Arguments<'_>| {
-            let _ = writeln!(out, "{name}::{text}");
-        };
-        line(format_args!("observability_name::{}", cluster.stat_name));
-        for (priority, limits) in [("default", &cluster.limits), ("high", &cluster.high_limits)] {
-            line(format_args!("{priority}_priority::max_connections::{}", limits.connections));
-            line(format_args!("{priority}_priority::max_pending_requests::{}", limits.pending_requests));
-            line(format_args!("{priority}_priority::max_requests::{}", limits.requests));
-            line(format_args!("{priority}_priority::max_retries::{}", limits.retries));
-        }
-        line(format_args!("added_via_api::{}", added_via_api(admin, name)));
-        let endpoints = config.endpoints_of(&cluster);
-        for endpoint in endpoints.into_iter().flat_map(|endpoints| endpoints.list.iter()) {
-            let address = &endpoint.address;
-            let (region, zone, sub_zone) = locality(endpoint);
-            line(format_args!("{address}::hostname::{}", endpoint.hostname));
-            line(format_args!("{address}::health_flags::{}", health_flags(endpoint.health)));
-            line(format_args!("{address}::weight::{}", endpoint.weight));
-            line(format_args!("{address}::region::{region}"));
-            line(format_args!("{address}::zone::{zone}"));
-            line(format_args!("{address}::sub_zone::{sub_zone}"));
-            line(format_args!("{address}::canary::false"));
-            line(format_args!("{address}::priority::{}", endpoint.priority));
-        }
-    }
-    out
-}
-
-fn added_via_api(admin: &Admin, name: &str) -> bool {
-    !admin.static_resources.clusters.iter().any(|cluster| cluster.name == name)
-}
-
-fn locality(endpoint: &Endpoint) -> (&str, &str, &str) {
-    let mut parts = endpoint.locality.splitn(3, '/');
-    let mut next = || parts.next().unwrap_or_default();
-    (next(), next(), next())
-}
-
-fn health_flags(health: Health) -> &'static str {
-    match health {
-        Health::Healthy => "healthy",
-        Health::Degraded => "/degraded_eds_health",
-        Health::Draining => "/eds_status_draining",
-        Health::Unhealthy => "/failed_eds_health",
-    }
-}
-
-/// The same as `envoy.admin.v3.Clusters`.
-pub(super) fn clusters_json(admin: &Admin) -> Value {
-    let config = admin.shared.config();
-    let statuses: Vec<Value> = sorted_clusters(admin)
-        .iter()
-        .map(|cluster| {
-            let endpoints = config.endpoints_of(cluster);
-            let hosts: Vec<Value> =
-                endpoints.into_iter().flat_map(|endpoints| endpoints.list.iter()).map(host_json).collect();
-            json!({
-                "name": cluster.name,
-                "observability_name": cluster.stat_name,
-                "added_via_api": added_via_api(admin, &cluster.name),
-                "host_statuses": hosts,
-                "eds_service_name": match &cluster.discovery {
-                    Discovery::Eds(name) => Value::from(&**name),
-                    _ => Value::Null,
-                },
-            })
-        })
-        .collect();
-    json!({ "cluster_statuses": statuses })
-}
-
-fn host_json(endpoint: &Endpoint) -> Value {
-    let address = match endpoint.address.socket() {
-        Some(socket) => {
-            json!({"socket_address": {"address": socket.ip().to_string(), "port_value": socket.port()}})
-        }
-        None => json!({"pipe": {"path": endpoint.address.to_string()}}),
-    };
-    let health = match endpoint.health {
-        Health::Healthy => "HEALTHY",
-        Health::Degraded => "DEGRADED",
-        Health::Draining => "DRAINING",
-        Health::Unhealthy => "UNHEALTHY",
-    };
-    let (region, zone, sub_zone) = locality(endpoint);
-    json!({
-        "address": address,
-        "hostname": endpoint.hostname,
-        "health_status": {"eds_health_status": health},
-        "weight": endpoint.weight,
-        "priority": endpoint.priority,
-        "locality": {"region": region, "zone": zone, "sub_zone": sub_zone},
-    })
-}
 
 fn sorted_listeners(admin: &Admin) -> Vec<std::sync::Arc<routing::listener::Listener>> {
     let config = admin.shared.config();

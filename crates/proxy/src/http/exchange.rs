@@ -141,9 +141,7 @@ async fn serve<'c>(
     alarm: &mut Alarm,
 ) -> Next {
     if let Err(reply) = request_head::prepare(exchange) {
-        let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
-        exchange.virtual_host = decision.virtual_host;
-        exchange.route = decision.route;
+        note_route(exchange, live);
         exchange.keep_alive = false;
         return local_reply::send(exchange, io, None, reply).await;
     }
@@ -169,6 +167,21 @@ async fn serve<'c>(
         Outcome::Forward(forwarding) => {
             forward::forward(exchange, &decision, forwarding, live, io, alarm).await
         }
+    }
+}
+
+/// Whose request it was that is refused before a route is looked for, as far
+/// as Envoy would tell: it finds no route without `x-forwarded-proto`, which
+/// it has not set by then.
+fn note_route<'c>(exchange: &mut Exchange<'c>, live: &'c crate::shared::Live) {
+    if !exchange.request.has(Known::XForwardedProto) {
+        return;
+    }
+    let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
+    exchange.virtual_host = decision.virtual_host;
+    exchange.route = decision.route;
+    if let Outcome::Forward(forwarding) = &decision.outcome {
+        exchange.cluster = exchange.connection.worker.cluster(live, &forwarding.cluster_name);
     }
 }
 

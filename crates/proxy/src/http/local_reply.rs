@@ -9,6 +9,7 @@ use routing::decision::Decision;
 use crate::flags::Flag;
 use crate::http::connection::{Connection, Io, Next};
 use crate::http::exchange::Exchange;
+use crate::http::respond::promise_chunks;
 use crate::http::{record, response_head};
 use crate::http1::head::reason;
 use crate::http1::known::Known;
@@ -88,6 +89,10 @@ pub async fn send(
     exchange.answered_here = true;
     response_head::finish(exchange, decision, &mut head);
     crate::http::reason::tell(exchange, &mut head);
+    if exchange.is_head_request() && body.is_empty() {
+        head.remove(Known::ContentLength);
+        promise_chunks(exchange, &mut head);
+    }
     let close = exchange.must_close();
     if close {
         head.set_known(Known::Connection, b"close");

@@ -193,6 +193,16 @@ fn discover_peer(exchange: &mut Exchange<'_>, head: &mut Head) {
     head.remove(Known::XEnvoyPeerMetadata);
 }
 
+/// The head of an answer to HEAD says how a body would come, as Envoy does:
+/// in chunks, when nobody knows its length.
+pub fn promise_chunks(exchange: &Exchange<'_>, head: &mut Head) {
+    let has_no_body = head.status < 200 || head.status == 204;
+    let is_known = head.has(Known::ContentLength) || has_no_body;
+    if exchange.is_head_request() && !is_known && !exchange.request.is_http_10 {
+        head.set_known(Known::TransferEncoding, b"chunked");
+    }
+}
+
 /// How the body is written; old clients know no chunks.
 fn encoding(exchange: &Exchange<'_>, head: &mut Head, framing: Framing) -> Encoding {
     match framing {
@@ -200,7 +210,10 @@ fn encoding(exchange: &Exchange<'_>, head: &mut Head, framing: Framing) -> Encod
             head.set_known(Known::TransferEncoding, b"chunked");
             Encoding::Chunked { trailers: exchange.http.manager.http1.trailers }
         }
-        _ => Encoding::Plain,
+        _ => {
+            promise_chunks(exchange, head);
+            Encoding::Plain
+        }
     }
 }
 

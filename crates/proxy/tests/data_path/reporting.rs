@@ -115,6 +115,50 @@ fn metrics_and_lines_tell_what_happened() {
 }
 
 #[test]
+fn a_client_that_tells_who_it_is_stands_in_the_servers_metrics() {
+    let backend = Backend::start(|head, _| {
+        assert!(!head.contains("x-envoy-peer-metadata"), "{head}");
+        Then::Answer(ok(b"12345"))
+    });
+    let peers = json!({"name": "peers", "typed_config": {"@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
+        "type_url": "type.googleapis.com/io.istio.http.peer_metadata.Config",
+        "value": {"downstream_discovery": [{"istio_headers": {}}], "downstream_propagation": [{"istio_headers": {}}]}}});
+    let stats =
+        json!({"name": "istio.stats", "typed_config": {"@type": "type.googleapis.com/stats.PluginConfig"}});
+    let mut http = manager(json!([{"match": {"prefix": "/"}, "route": {"cluster": "up"}}]));
+    let filters = http["http_filters"].as_array_mut().expect("a list");
+    filters.insert(0, peers);
+    filters.insert(1, stats);
+    let mut inbound = listener(http);
+    inbound["traffic_direction"] = json!("INBOUND");
+    let proxy = proxy(json!([inbound]), json!([cluster("up", &[backend.address])]));
+    let gateway = proxy::identity::Identity::new(
+        xds::json::decode(
+            &json!({"metadata": {"WORKLOAD_NAME": "istio-ingressgateway", "NAMESPACE": "istio-system",
+            "LABELS": {"app": "istio-ingressgateway"}}}),
+        )
+        .expect("a test's own node"),
+    );
+    let told =
+        format!("x-envoy-peer-metadata-id: gateway\r\nx-envoy-peer-metadata: {}\r\n", gateway.peer_metadata);
+    let response = proxy.client().get("/", &told);
+    assert!(response.header("x-envoy-peer-metadata").is_some(), "{}", response.head);
+    assert_eq!(proxy.client().get("/", "").header("x-envoy-peer-metadata"), None);
+    let metrics = admin(&proxy, "GET", "/stats/prometheus").body;
+    let mut lines = metrics.lines().filter(|line| line.starts_with("istio_requests_total{"));
+    let told =
+        lines.find(|line| line.contains("source_workload=\"istio-ingressgateway\"")).expect("a series");
+    for label in [
+        "reporter=\"destination\"",
+        "source_workload_namespace=\"istio-system\"",
+        "source_app=\"istio-ingressgateway\"",
+        "destination_workload=\"a-v1\"",
+    ] {
+        assert!(told.contains(label), "{label} is not in {told}");
+    }
+}
+
+#[test]
 fn answers_of_our_own_name_the_object_behind_them() {
     let rules = |name: &str| json!({"filter_metadata": {"lateen": {"object": format!("VirtualService/default/{name}"), "path": "http[1]"}}});
     let routes = json!([

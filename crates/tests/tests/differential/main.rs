@@ -18,7 +18,9 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
         [world::INSIDE, rest @ ..] => inside(rest),
-        [planes::PROXY, node, socket] => planes::run_proxy(node, socket).map(|()| ExitCode::SUCCESS),
+        [planes::PROXY, node, socket, admin] => {
+            planes::run_proxy(node, socket, admin).map(|()| ExitCode::SUCCESS)
+        }
         _ => world::enter(),
     };
     result.unwrap_or_else(|error| {
