@@ -8,6 +8,7 @@ use routing::filter_chain::{FilterChain, Terminal, Transport};
 use routing::hcm::HttpConnectionManager;
 use routing::listener::{Direction, Listener};
 use routing::tcp_proxy::TcpProxy;
+use tokio::sync::Notify;
 
 use crate::logs::Log;
 use crate::report::Reporting;
@@ -23,6 +24,8 @@ pub struct Chain {
     pub listener: Arc<Listener>,
     /// Whether the configuration still has it.
     pub current: Cell<bool>,
+    /// It no longer has it.
+    pub gone: Notify,
     /// What it does.
     pub kind: Kind,
 }
@@ -90,6 +93,12 @@ impl Chain {
             })),
             Terminal::Close => Kind::Close,
         };
-        Chain { config: config.clone(), listener: listener.clone(), current: Cell::new(true), kind }
+        Chain {
+            config: config.clone(),
+            listener: listener.clone(),
+            current: Cell::new(true),
+            gone: Notify::new(),
+            kind,
+        }
     }
 }

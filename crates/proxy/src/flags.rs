@@ -27,6 +27,8 @@ pub enum Flag {
     FaultInjected,
     /// The client went away.
     DownstreamConnectionTermination,
+    /// The client reset the stream.
+    DownstreamRemoteReset,
     /// Too many attempts.
     UpstreamRetryLimitExceeded,
     /// Nothing moved for too long.
@@ -56,6 +58,7 @@ impl Flag {
             Flag::DelayInjected => "DI",
             Flag::FaultInjected => "FI",
             Flag::DownstreamConnectionTermination => "DC",
+            Flag::DownstreamRemoteReset => "DR",
             Flag::UpstreamRetryLimitExceeded => "URX",
             Flag::StreamIdleTimeout => "SI",
             Flag::DownstreamProtocolError => "DPE",

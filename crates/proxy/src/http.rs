@@ -7,10 +7,15 @@
 
 pub mod affinity;
 pub mod attempt;
+pub mod body;
+pub mod channel;
 pub mod connection;
 pub mod cors;
+pub mod ends;
 pub mod exchange;
 pub mod forward;
+pub mod grpc_frames;
+pub mod interim;
 pub mod local_reply;
 pub mod mirror;
 pub mod mutate;

@@ -13,6 +13,7 @@ pub mod extensions;
 pub mod flags;
 pub mod http;
 pub mod http1;
+pub mod http2;
 pub mod identities;
 pub mod identity;
 pub mod inspect;

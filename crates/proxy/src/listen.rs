@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::chain::Kind;
-use crate::http::connection::{self, Connection};
+use crate::http::connection::{self, Connection, Version};
 use crate::inspect::{Seen, inspect};
 use crate::tcp;
 use crate::worker::Worker;
@@ -94,11 +94,15 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
         return;
     };
     let chain = worker.chain(&listener, &chain);
-    let connection = Connection { worker: worker.clone(), chain: chain.clone(), peer, local, accepted_at };
+    let connection = Connection {
+        worker: worker.clone(),
+        chain: chain.clone(),
+        peer,
+        local,
+        accepted_at,
+        version: Version::Http1,
+    };
     match &chain.kind {
-        Kind::Http(_) if seen.protocols.iter().any(|protocol| protocol == "h2c") => {
-            stats.unsupported_protocol.increment();
-        }
         Kind::Http(_) => connection::serve(connection, stream, input).await,
         Kind::Tcp(_) => tcp::serve(connection, stream, input, seen.server_name).await,
         Kind::Unsupported => stats.unsupported_transport.increment(),

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use routing::config::Config;
 use telemetry::log_writer::LogWriter;
 use telemetry::metrics::Registry;
+use tokio::sync::Notify;
 
 use crate::identity::Identity;
 use crate::upstream::protection::Protections;
@@ -21,6 +22,8 @@ pub struct Shared {
     generation: AtomicU64,
     draining: AtomicBool,
     tells_reasons: AtomicBool,
+    /// Draining has begun.
+    pub drained: Notify,
     /// Who this proxy is.
     pub identity: Identity,
     /// All metrics.
@@ -55,6 +58,7 @@ impl Shared {
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             tells_reasons: AtomicBool::new(identity.tells_reasons()),
+            drained: Notify::new(),
             identity,
             registry: Registry::default(),
             logs,
@@ -91,7 +95,8 @@ impl Shared {
 
     /// From now on connections are asked to close.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.store(true, Ordering::Release);
+        self.drained.notify_waiters();
     }
 
     /// Whether responses of our own say why they are given.
@@ -106,6 +111,6 @@ impl Shared {
 
     /// Whether connections are asked to close.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.load(Ordering::Acquire)
     }
 }

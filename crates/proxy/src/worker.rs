@@ -89,6 +89,9 @@ impl Worker {
         self.chains.borrow_mut().retain(|key, chain| {
             let keep = current.contains(key);
             chain.current.set(keep);
+            if !keep {
+                chain.gone.notify_waiters();
+            }
             keep
         });
     }

@@ -14,7 +14,9 @@ use prost_types::value::Kind;
 use xds::any::message_name;
 use xds::envoy::config::cluster::v3 as wire;
 use xds::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig};
-use xds::envoy::config::core::v3::{BindConfig, TransportSocket, socket_option, transport_socket};
+use xds::envoy::config::core::v3::{
+    BindConfig, Http2ProtocolOptions, TransportSocket, socket_option, transport_socket,
+};
 use xds::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::UpstreamProtocolOptions;
 use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
@@ -22,6 +24,7 @@ use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit
 use crate::address::socket_address;
 use crate::endpoint::Endpoints;
 use crate::filter_chain::Transport;
+use crate::http2::Http2;
 use crate::invalid::{Invalid, Within};
 use crate::message::{decode, duration, positive};
 use crate::metadata::{self, origin};
@@ -58,6 +61,8 @@ pub struct Cluster {
     pub transport_matches: Box<[TransportMatch]>,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
+    /// Limits of HTTP/2.
+    pub http2: Http2,
     /// What connections look like on this machine.
     pub bind: Bind,
     /// The services that it stands for, as Istio names them.
@@ -229,6 +234,7 @@ impl Cluster {
             transport: transport(wire.transport_socket.as_ref()).within("transport_socket")?,
             transport_matches: transport_matches(wire)?,
             protocol: protocol(wire, options.as_ref()),
+            http2: Http2::compile(http2_options(wire, options.as_ref())),
             bind: Bind::compile(wire.upstream_bind_config.as_ref())?,
             services: istio.map(services).unwrap_or_default(),
             external: istio.is_some_and(|istio| metadata::flag(istio, "external")),
@@ -344,6 +350,23 @@ fn protocol(wire: &wire::Cluster, options: Option<&HttpProtocolOptions>) -> Prot
         Some(UpstreamProtocolOptions::AutoConfig(_)) => Protocol::Http1,
         None if wire.http2_protocol_options.is_some() => Protocol::Http2,
         None => Protocol::Http1,
+    }
+}
+
+fn http2_options<'w>(
+    wire: &'w wire::Cluster,
+    options: Option<&'w HttpProtocolOptions>,
+) -> Option<&'w Http2ProtocolOptions> {
+    match options.and_then(|options| options.upstream_protocol_options.as_ref()) {
+        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(config)) => {
+            config.http2_protocol_options.as_ref()
+        }
+        Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => match &explicit.protocol_config {
+            Some(ProtocolConfig::Http2ProtocolOptions(options)) => Some(options),
+            _ => None,
+        },
+        Some(UpstreamProtocolOptions::AutoConfig(config)) => config.http2_protocol_options.as_ref(),
+        None => wire.http2_protocol_options.as_ref(),
     }
 }
 

@@ -10,6 +10,7 @@ use xds::envoy::extensions::filters::network::http_connection_manager::v3::http_
 use crate::access_log::AccessLog;
 use crate::address_range::AddressRange;
 use crate::http_filter::HttpFilters;
+use crate::http2::Http2;
 use crate::invalid::{Invalid, Within};
 use crate::message::{duration, positive};
 use crate::path::{EscapedSlashes, Normalization};
@@ -50,8 +51,12 @@ pub struct HttpConnectionManager {
     pub upgrades: Box<[Box<str>]>,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// Which version clients speak.
+    pub codec: Codec,
     /// Size limits and dialects.
     pub http1: Http1,
+    /// Limits of HTTP/2.
+    pub http2: Http2,
     /// Where requests are recorded.
     pub access_log: Box<[AccessLog]>,
 }
@@ -63,6 +68,17 @@ pub enum RouteSource {
     Named(Arc<str>),
     /// Here.
     Inline(Arc<RouteTable>),
+}
+
+/// Which version of HTTP clients speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// The first bytes tell.
+    Auto,
+    /// HTTP/1.
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// When the `server` header is written.
@@ -218,7 +234,9 @@ impl HttpConnectionManager {
                 .map(|upgrade| upgrade.upgrade_type.to_ascii_lowercase().into())
                 .collect(),
             timeouts: Timeouts::compile(wire),
+            codec: codec(wire)?,
             http1: Http1::compile(wire),
+            http2: Http2::compile(wire.http2_protocol_options.as_ref()),
             access_log,
         })
     }
@@ -229,6 +247,15 @@ impl HttpConnectionManager {
             RouteSource::Named(name) => Some(name),
             RouteSource::Inline(_) => None,
         }
+    }
+}
+
+fn codec(wire: &wire::HttpConnectionManager) -> Result<Codec, Invalid> {
+    match nested::CodecType::try_from(wire.codec_type) {
+        Ok(nested::CodecType::Auto) => Ok(Codec::Auto),
+        Ok(nested::CodecType::Http1) => Ok(Codec::Http1),
+        Ok(nested::CodecType::Http2) => Ok(Codec::Http2),
+        _ => Err(Invalid::new("codec_type", "is not supported")),
     }
 }
 

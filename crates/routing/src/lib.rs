@@ -32,6 +32,7 @@ pub mod hash_policy;
 pub mod hcm;
 pub mod header_mutation;
 pub mod headers;
+pub mod http2;
 pub mod http_filter;
 pub mod invalid;
 pub mod istio;

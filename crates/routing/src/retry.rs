@@ -100,6 +100,10 @@ pub enum Reset {
     PerTryTimeout,
     /// The answer could not be understood.
     ProtocolError,
+    /// The upstream reset the stream.
+    RemoteReset,
+    /// The upstream reset the stream and had done nothing with the request.
+    RemoteRefused,
 }
 
 /// When and how a request is tried again.
@@ -237,7 +241,8 @@ impl RetryPolicy {
             Reset::ConnectionTermination { request_started } => {
                 !request_started && self.on.has(RetryOn::RESET_BEFORE_REQUEST)
             }
-            Reset::PerTryTimeout | Reset::ProtocolError => false,
+            Reset::RemoteRefused => self.on.has(RetryOn::REFUSED_STREAM),
+            Reset::PerTryTimeout | Reset::ProtocolError | Reset::RemoteReset => false,
         }
     }
 

@@ -91,6 +91,10 @@ pub struct Forward {
     pub cluster_not_found: u16,
     /// Upgrades that the route allows or forbids, by name in lower case.
     pub upgrades: Box<[(Box<str>, bool)]>,
+    /// CONNECT ends here: what it carries goes to the cluster as it is.
+    pub terminates_connect: bool,
+    /// What becomes of the time that a gRPC client says it waits.
+    pub grpc_timeout: Option<GrpcTimeout>,
     /// Copies that go to other clusters.
     pub mirrors: Box<[Mirror]>,
     /// What a consistent hash is taken of.
@@ -107,6 +111,27 @@ pub enum Priority {
     Normal,
     /// Those of important ones.
     High,
+}
+
+/// What becomes of the time that a gRPC client says it waits
+/// (`grpc-timeout`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrpcTimeout {
+    /// It may be no longer than this; `None`: as long as the client says.
+    pub most: Option<Duration>,
+    /// So much is taken off.
+    pub offset: Duration,
+    /// What the time is of.
+    pub limits: Limited,
+}
+
+/// What a time limit is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// The answer, in place of the route's timeout.
+    Response,
+    /// The stream, in place of its longest duration.
+    Stream,
 }
 
 /// Which cluster a request goes to.
@@ -259,6 +284,12 @@ impl Forward {
                     (upgrade.upgrade_type.to_ascii_lowercase().into(), upgrade.enabled.unwrap_or(true))
                 })
                 .collect(),
+            terminates_connect: wire.upgrade_configs.iter().any(|upgrade| {
+                upgrade.upgrade_type.eq_ignore_ascii_case("connect")
+                    && upgrade.enabled.unwrap_or(true)
+                    && upgrade.connect_config.is_some()
+            }),
+            grpc_timeout: GrpcTimeout::compile(wire),
             mirrors: wire
                 .request_mirror_policies
                 .iter()
@@ -281,6 +312,49 @@ impl Forward {
             .find(|(upgrade, _)| upgrade.eq_ignore_ascii_case(name))
             .map(|(_, allowed)| *allowed)
     }
+}
+
+impl GrpcTimeout {
+    fn compile(wire: &wire::RouteAction) -> Option<GrpcTimeout> {
+        if let Some(stream) = &wire.max_stream_duration
+            && let Some(most) = &stream.grpc_timeout_header_max
+        {
+            let offset = stream.grpc_timeout_header_offset.as_ref().and_then(duration);
+            let offset = offset.unwrap_or_default();
+            return Some(GrpcTimeout { most: positive(Some(most)), offset, limits: Limited::Stream });
+        }
+        let most = wire.max_grpc_timeout.as_ref()?;
+        let offset = wire.grpc_timeout_offset.as_ref().and_then(duration).unwrap_or_default();
+        Some(GrpcTimeout { most: positive(Some(most)), offset, limits: Limited::Response })
+    }
+
+    /// The limit that follows from the client's header; `None` is no limit.
+    pub fn apply(&self, header: Option<&[u8]>) -> Option<Duration> {
+        let asked = header.and_then(grpc_timeout).filter(|asked| !asked.is_zero());
+        let asked = asked.map(|asked| if asked > self.offset { asked - self.offset } else { asked });
+        match (asked, self.most) {
+            (Some(asked), Some(most)) => Some(asked.min(most)),
+            (asked, most) => asked.or(most),
+        }
+    }
+}
+
+/// Digits and a unit, as gRPC writes a timeout.
+fn grpc_timeout(text: &[u8]) -> Option<Duration> {
+    let (unit, digits) = text.split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(number * 3600),
+        b'M' => Duration::from_secs(number * 60),
+        b'S' => Duration::from_secs(number),
+        b'm' => Duration::from_millis(number),
+        b'u' => Duration::from_micros(number),
+        b'n' => Duration::from_nanos(number),
+        _ => return None,
+    })
 }
 
 impl Target {

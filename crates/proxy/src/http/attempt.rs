@@ -1,6 +1,6 @@
 //! One attempt: a connection, the request on it, and the head of the answer.
 
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,16 +11,20 @@ use tokio::time::Instant;
 
 use crate::alarm::{Alarm, earlier};
 use crate::buffer::Buffer;
-use crate::http::connection::Io;
+use crate::http::body::RelayError;
+use crate::http::channel::{self, Acquire, Channel};
+use crate::http::ends::{Departure, Downstream};
 use crate::http::exchange::Exchange;
-use crate::http::relay::{Encoding, Relay, RelayError, Source};
+use crate::http::interim;
+use crate::http::relay::{Encoding, Relay};
 use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::parse::{self, Limits, Refusal};
-use crate::io::{poll_fill, poll_gone};
+use crate::http2::client::{is_unprocessed, reset_of};
+use crate::io::poll_fill;
+use crate::upstream::ClusterState;
 use crate::upstream::connect::ConnectError;
-use crate::upstream::host::{Host, Upstream};
-use crate::upstream::{ClusterState, pool};
+use crate::upstream::host::Host;
 use crate::worker::Worker;
 
 /// What an attempt may take.
@@ -44,7 +48,7 @@ pub enum Attempt {
     /// There is none.
     Failed(Failure),
     /// The client has gone.
-    Gone,
+    Gone(Departure),
     /// The client's body is malformed.
     Malformed(Refusal),
     /// Time is up.
@@ -66,7 +70,7 @@ pub enum TimeLimit {
 #[derive(Debug)]
 pub struct Answer {
     /// The connection.
-    pub upstream: Upstream,
+    pub channel: Channel,
     /// What was read behind the head.
     pub input: Option<Buffer>,
     /// The head.
@@ -95,7 +99,7 @@ pub struct Failure {
     /// that the endpoint is not well.
     pub stale: bool,
     /// Why no connection came about.
-    pub connect: Option<ConnectError>,
+    pub connect: Option<Rc<ConnectError>>,
 }
 
 /// The largest head and the most headers of a response.
@@ -106,7 +110,8 @@ enum Event {
     Head(Head),
     Closed,
     ProtocolError,
-    Gone,
+    Reset(h2::Error),
+    Gone(Departure),
     Malformed(Refusal),
     TimedOut(TimeLimit),
     PerTryTimeout,
@@ -117,7 +122,7 @@ pub async fn run(
     exchange: &mut Exchange<'_>,
     cluster: &ClusterState,
     host: &Rc<Host>,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
     limits: &TimeLimits,
     fresh: bool,
@@ -125,43 +130,63 @@ pub async fn run(
     let began = Instant::now();
     let worker = exchange.connection.worker.clone();
     let deadlines = Deadlines { began, limits: *limits };
-    let (mut upstream, reused) =
-        match acquire(exchange, &worker, cluster, host, alarm, &deadlines, fresh).await {
-            Ok(found) => found,
-            Err(Acquire::Failed(error)) => {
-                return Attempt::Failed(Failure {
-                    reset: Reset::ConnectFailure,
-                    stale: false,
-                    connect: Some(error),
-                });
-            }
-            Err(Acquire::TimedOut(limit)) => return Attempt::TimedOut(limit),
-        };
-    exchange.upstream_local = Some(upstream.local);
-    let mut sending = begin(exchange, &worker);
+    let acquired = channel::acquire(exchange, &worker, cluster, host, io, alarm, &deadlines, fresh).await;
+    let (mut channel, reused) = match acquired {
+        Ok(found) => found,
+        Err(Acquire::Failed(error)) => {
+            return Attempt::Failed(Failure {
+                reset: Reset::ConnectFailure,
+                stale: false,
+                connect: Some(error),
+            });
+        }
+        Err(Acquire::Refused(reset)) => {
+            return Attempt::Failed(Failure { reset, stale: false, connect: None });
+        }
+        Err(Acquire::TimedOut(limit)) => return Attempt::TimedOut(limit),
+        Err(Acquire::Gone(departure)) => return Attempt::Gone(departure),
+    };
+    exchange.upstream_local = Some(channel.local());
+    let mut sending = begin(exchange, &worker, &channel);
     let mut input = None;
     let event =
-        exchange_heads(exchange, &worker, io, alarm, &mut upstream, &mut input, &mut sending, &deadlines)
+        exchange_heads(exchange, &worker, io, alarm, &mut channel, &mut input, &mut sending, &deadlines)
             .await;
+    let is_http1 = matches!(channel, Channel::Http1(_));
+    let was_idempotent = is_idempotent(&exchange.request);
+    let mut unprocessed = false;
+    let mut closed = false;
     let reset = match event {
         Event::Head(head) => {
-            return Attempt::Answered(Box::new(Answer { upstream, input, head, sending }));
+            return Attempt::Answered(Box::new(Answer { channel, input, head, sending }));
         }
-        Event::Closed => Reset::ConnectionTermination { request_started: sending.relay.has_begun() },
+        Event::Closed => {
+            closed = true;
+            Reset::ConnectionTermination { request_started: sending.relay.has_begun() }
+        }
+        Event::Reset(error) => {
+            unprocessed = is_unprocessed(&error);
+            closed = error.is_io();
+            reset_of(&error)
+        }
         Event::ProtocolError => Reset::ProtocolError,
         Event::PerTryTimeout => Reset::PerTryTimeout,
-        Event::Gone => return dropped(&worker, cluster, input, sending, Attempt::Gone),
-        Event::Malformed(refusal) => {
-            return dropped(&worker, cluster, input, sending, Attempt::Malformed(refusal));
+        Event::Gone(departure) => {
+            return dropped(&worker, cluster, input, sending, is_http1, Attempt::Gone(departure));
         }
-        Event::TimedOut(limit) => return dropped(&worker, cluster, input, sending, Attempt::TimedOut(limit)),
+        Event::Malformed(refusal) => {
+            return dropped(&worker, cluster, input, sending, is_http1, Attempt::Malformed(refusal));
+        }
+        Event::TimedOut(limit) => {
+            return dropped(&worker, cluster, input, sending, is_http1, Attempt::TimedOut(limit));
+        }
     };
     // No byte of an answer came on a connection that had waited in the pool.
-    let stale = reused && matches!(event, Event::Closed) && input.is_none();
+    let stale = reused && closed && input.is_none() && !exchange.informed;
     let unsent = sending.failed;
-    let failure =
-        Failure { reset, stale: stale && (unsent || is_idempotent(&exchange.request)), connect: None };
-    dropped(&worker, cluster, input, sending, Attempt::Failed(failure))
+    let stale = unprocessed || (stale && (unsent || was_idempotent));
+    let failure = Failure { reset, stale, connect: None };
+    dropped(&worker, cluster, input, sending, is_http1, Attempt::Failed(failure))
 }
 
 /// The connection is closed.
@@ -170,13 +195,16 @@ fn dropped(
     cluster: &ClusterState,
     input: Option<Buffer>,
     sending: Sending,
+    is_http1: bool,
     how: Attempt,
 ) -> Attempt {
     if let Some(buffer) = input {
         worker.buffers.give(buffer);
     }
     worker.buffers.give_output(sending.relay.into_output());
-    cluster.stats.closed(1);
+    if is_http1 {
+        cluster.stats.closed(1);
+    }
     how
 }
 
@@ -185,43 +213,22 @@ fn is_idempotent(request: &Head) -> bool {
     matches!(request.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
 
-enum Acquire {
-    Failed(ConnectError),
-    TimedOut(TimeLimit),
-}
-
-/// An idle connection, or a new one; the second result tells which.
-async fn acquire(
-    exchange: &Exchange<'_>,
-    worker: &Worker,
-    cluster: &ClusterState,
-    host: &Rc<Host>,
-    alarm: &mut Alarm,
-    deadlines: &Deadlines,
-    fresh: bool,
-) -> Result<(Upstream, bool), Acquire> {
-    if !fresh {
-        let (idle, closed) = host.take_idle();
-        cluster.stats.closed(closed);
-        if let Some(upstream) = idle {
-            return Ok((upstream, true));
-        }
-    }
-    let request_done = exchange.request_done;
-    let mut connecting = Box::pin(pool::open(cluster, host, exchange.priority, worker.shared.upstream_tos));
-    poll_fn(|context| {
-        if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
-            return Poll::Ready(connected.map_err(Acquire::Failed));
-        }
-        let deadline = deadlines.response(request_done);
-        alarm.poll(deadline, context).map(|()| Err(Acquire::TimedOut(TimeLimit::Response)))
-    })
-    .await
-}
-
 /// The request's head, and what an earlier attempt has read of its body.
-fn begin(exchange: &Exchange<'_>, worker: &Worker) -> Sending {
+fn begin(exchange: &Exchange<'_>, worker: &Worker, channel: &Channel) -> Sending {
+    let replay = exchange.body.replay().filter(|data| !data.is_empty());
+    if let Channel::Http2(_) = channel {
+        let encoding = Encoding::Frames { trailers: true };
+        let is_all = exchange.body.is_done() && replay.is_none();
+        let mut relay = Relay::after_head(encoding, is_all && !exchange.is_tunnel());
+        if let Some(data) = replay {
+            relay.stage_replay(data);
+        }
+        return Sending { relay, done: is_all, failed: false };
+    }
     let mut out = worker.buffers.take_output();
+    if let Channel::Bytes(_) = channel {
+        return Sending { relay: Relay::new(out, Encoding::Plain), done: true, failed: false };
+    }
     exchange.request.write_request(&mut out);
     out.extend_from_slice(b"\r\n");
     let encoding = match exchange.body.framing() {
@@ -229,20 +236,22 @@ fn begin(exchange: &Exchange<'_>, worker: &Worker) -> Sending {
         _ => Encoding::Plain,
     };
     let mut relay = Relay::new(out, encoding);
-    if let Some(data) = exchange.body.replay().filter(|data| !data.is_empty()) {
+    if let Some(data) = replay {
         relay.stage_replay(data);
     }
     Sending { relay, done: false, failed: false }
 }
 
 /// Points in time at which waiting ends.
-struct Deadlines {
+#[derive(Debug)]
+pub struct Deadlines {
     began: Instant,
     limits: TimeLimits,
 }
 
 impl Deadlines {
-    fn response(&self, request_done: Option<Instant>) -> Option<Instant> {
+    /// When the answer must have come.
+    pub fn response(&self, request_done: Option<Instant>) -> Option<Instant> {
         let limit = self.limits.response.and_then(|limit| Some(request_done? + limit));
         earlier(limit, self.limits.end)
     }
@@ -281,27 +290,32 @@ impl Deadlines {
 async fn exchange_heads(
     exchange: &mut Exchange<'_>,
     worker: &Worker,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
-    upstream: &mut Upstream,
+    channel: &mut Channel,
     input: &mut Option<Buffer>,
     sending: &mut Sending,
     deadlines: &Deadlines,
 ) -> Event {
-    if exchange.expects_continue && !exchange.body.is_done() && io.input.is_none() {
+    if let Channel::Bytes(_) = channel {
+        return Event::Head(worker.response(200));
+    }
+    if exchange.expects_continue && !exchange.body.is_done() && !io.has_input() {
         exchange.expects_continue = false;
-        if crate::io::write_all(&mut io.writer, b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err() {
-            return Event::Gone;
+        if interim::go_on(io).await.is_err() {
+            return Event::Gone(Departure::Connection);
         }
     }
-    let (mut reader, mut writer) = upstream.stream.split();
     let accepts_upgrade = exchange.upgrade.is_some();
     let mut moved = deadlines.began;
     poll_fn(|context| {
         if !sending.done && !sending.failed {
-            let mut source = Source { reader: &mut io.reader, input: &mut io.input };
             let before = exchange.body.wire;
-            match sending.relay.poll(&mut exchange.body, &mut source, &mut writer, &worker.buffers, context) {
+            let relay = &mut sending.relay;
+            let moved_on = channel.with_sink(|sink| {
+                relay.poll(&mut exchange.body, io.source(), sink, &worker.buffers, context)
+            });
+            match moved_on {
                 Poll::Ready(Ok(())) => {
                     sending.done = true;
                     if exchange.request_done.is_none() {
@@ -312,7 +326,7 @@ async fn exchange_heads(
                 Poll::Ready(Err(RelayError::Malformed(refusal))) => {
                     return Poll::Ready(Event::Malformed(refusal));
                 }
-                Poll::Ready(Err(RelayError::Read(_) | RelayError::Ended)) => return Poll::Ready(Event::Gone),
+                Poll::Ready(Err(error)) => return Poll::Ready(Event::Gone(Departure::of(&error))),
                 Poll::Pending => {}
             }
             if deadlines.limits.idle.is_some() && exchange.body.wire > before {
@@ -320,18 +334,43 @@ async fn exchange_heads(
             }
         }
         let is_sent = sending.done || sending.failed;
-        if is_sent && io.input.is_none() && poll_gone(io.reader.as_ref(), context).is_ready() {
-            return Poll::Ready(Event::Gone);
+        if is_sent && let Poll::Ready(departure) = io.poll_gone(context) {
+            return Poll::Ready(Event::Gone(departure));
         }
-        if let Poll::Ready(event) = poll_head(&mut reader, input, worker, accepts_upgrade, context) {
-            return Poll::Ready(event);
+        while let Poll::Ready(event) = poll_event(channel, input, worker, accepts_upgrade, context) {
+            match event {
+                Event::Head(head) if interim::is_interim(&head) => {
+                    interim::pass_on(exchange, io, worker, head, context);
+                }
+                event => return Poll::Ready(event),
+            }
         }
         deadlines.poll(exchange.request_done, moved, alarm, context)
     })
     .await
 }
 
-/// Reads the head of the answer; interim ones are passed over.
+fn poll_event(
+    channel: &mut Channel,
+    input: &mut Option<Buffer>,
+    worker: &Worker,
+    accepts_upgrade: bool,
+    context: &mut Context<'_>,
+) -> Poll<Event> {
+    match channel {
+        Channel::Http1(upstream) => {
+            let (mut reader, _) = upstream.stream.split();
+            poll_head(&mut reader, input, worker, accepts_upgrade, context)
+        }
+        Channel::Http2(stream) => stream.poll_answer(worker, context).map(|answer| match answer {
+            Ok(head) => Event::Head(head),
+            Err(error) => Event::Reset(error),
+        }),
+        Channel::Bytes(_) => Poll::Pending,
+    }
+}
+
+/// Reads the head of the answer, or of an interim one.
 fn poll_head(
     reader: &mut ReadHalf<'_>,
     input: &mut Option<Buffer>,
@@ -347,8 +386,9 @@ fn poll_head(
                     return Poll::Ready(Event::ProtocolError);
                 }
                 Ok(Some((length, parts))) if parts.status < 200 && parts.status != 101 => {
+                    let bytes = buffer.filled()[..length].to_vec();
                     buffer.consume(length);
-                    continue;
+                    return Poll::Ready(Event::Head(Head::new(bytes, length, parts)));
                 }
                 Ok(Some((length, parts))) => {
                     let Some(mut buffer) = input.take() else { return Poll::Ready(Event::ProtocolError) };

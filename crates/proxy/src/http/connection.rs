@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use routing::hcm::Underscores;
+use routing::hcm::{Codec, Underscores};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -15,10 +15,14 @@ use tokio::time::Instant;
 use crate::alarm::{Alarm, earlier};
 use crate::buffer::Buffer;
 use crate::chain::{Chain, HttpChain, Kind};
+use crate::http::body::Body;
+use crate::http::ends::Downstream;
 use crate::http::exchange;
 use crate::http::local_reply;
+use crate::http1::framing::of_request;
 use crate::http1::head::Head;
 use crate::http1::parse::{self, Limits, Refusal};
+use crate::http2;
 use crate::io::poll_fill;
 use crate::worker::Worker;
 
@@ -35,6 +39,17 @@ pub struct Connection {
     pub local: SocketAddr,
     /// The socket's own address.
     pub accepted_at: SocketAddr,
+    /// What is spoken on it.
+    pub version: Version,
+}
+
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// 1.1 or 1.0.
+    Http1,
+    /// 2.
+    Http2,
 }
 
 /// Both halves of the client's connection, and what was read of it.
@@ -46,6 +61,8 @@ pub struct Io<'h> {
     pub writer: WriteHalf<'h>,
     /// What was read and not used.
     pub input: Option<Buffer>,
+    /// What has to be written before anything else.
+    pub owed: Vec<u8>,
 }
 
 /// What follows a request.
@@ -86,16 +103,91 @@ impl Connection {
     pub fn is_draining(&self) -> bool {
         !self.chain.current.get() || self.worker.shared.is_draining()
     }
+
+    /// Ends when the client should go elsewhere.
+    pub async fn asked_to_drain(&self) {
+        let drained = self.worker.shared.drained.notified();
+        let gone = self.chain.gone.notified();
+        if !self.is_draining() {
+            tokio::select! {
+                () = drained => {}
+                () = gone => {}
+            }
+        }
+    }
 }
 
 /// Serves a connection to its end.
-pub async fn serve(connection: Connection, mut stream: TcpStream, input: Option<Buffer>) {
+pub async fn serve(mut connection: Connection, mut stream: TcpStream, mut input: Option<Buffer>) {
     let Some(http) = connection.http() else { return };
     http.stats.cx_total.increment();
     http.stats.cx_active.add(1);
+    let begins_http2 = match http.manager.codec {
+        Codec::Auto => begins_http2(&connection, http, &mut stream, &mut input).await,
+        Codec::Http1 => Some(false),
+        Codec::Http2 => Some(true),
+    };
+    match begins_http2 {
+        None => {}
+        Some(false) => serve_http1(&connection, http, stream, input).await,
+        Some(true) => {
+            connection.version = Version::Http2;
+            let connection = Rc::new(connection);
+            http2::server::serve(connection.clone(), stream, input).await;
+            count_closed(&connection);
+            return;
+        }
+    }
+    count_closed(&connection);
+}
+
+fn count_closed(connection: &Connection) {
+    if let Some(http) = connection.http() {
+        http.stats.cx_active.add(-1);
+    }
+}
+
+/// Whether the client's first bytes are those of HTTP/2; `None` when it goes
+/// away before it says so.
+async fn begins_http2(
+    connection: &Connection,
+    http: &HttpChain,
+    stream: &mut TcpStream,
+    input: &mut Option<Buffer>,
+) -> Option<bool> {
+    let deadline = http.manager.timeouts.idle.map(|limit| Instant::now() + limit);
+    let pool = &connection.worker.buffers;
+    let mut alarm = Alarm::default();
+    let (mut reader, _) = stream.split();
+    poll_fn(|context| {
+        loop {
+            let bytes = input.as_ref().map_or(&[][..], Buffer::filled);
+            if let Some(begins) = (!bytes.is_empty()).then(|| http2::server::begins(bytes)).flatten() {
+                return Poll::Ready(Some(begins));
+            }
+            match poll_fill(&mut reader, input, pool, false, context) {
+                // What has come is looked at as HTTP/1.
+                Poll::Ready(Ok(0)) if input.as_ref().is_some_and(|input| !input.is_empty()) => {
+                    return Poll::Ready(Some(false));
+                }
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(None),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => return alarm.poll(deadline, context).map(|()| None),
+            }
+        }
+    })
+    .await
+}
+
+async fn serve_http1(
+    connection: &Connection,
+    http: &HttpChain,
+    mut stream: TcpStream,
+    input: Option<Buffer>,
+) {
     let (reader, writer) = stream.split();
-    let mut io = Io { reader, writer, input };
-    let end = serve_requests(&connection, http, &mut io).await;
+    let mut io = Io { reader, writer, input, owed: Vec::new() };
+    let end = serve_requests(connection, http, &mut io).await;
     if let Some(buffer) = io.input.take() {
         connection.worker.buffers.give(buffer);
     }
@@ -103,7 +195,6 @@ pub async fn serve(connection: Connection, mut stream: TcpStream, input: Option<
         Next::KeepAlive | Next::Abort => {}
         Next::Close => linger(&mut stream, http.manager.timeouts.delayed_close).await,
     }
-    http.stats.cx_active.add(-1);
 }
 
 async fn serve_requests(connection: &Connection, http: &HttpChain, io: &mut Io<'_>) -> Next {
@@ -129,7 +220,12 @@ async fn serve_requests(connection: &Connection, http: &HttpChain, io: &mut Io<'
         };
         served += 1;
         let is_last = http.manager.http1.max_requests.is_some_and(|max| served >= max);
-        match exchange::run(connection, http, io, &mut alarm, head, is_last).await {
+        let body = match of_request(&head, head.is_http_10) {
+            Ok(framing) => Body::new(framing),
+            Err(refusal) => return local_reply::refuse(connection, io, refusal).await,
+        };
+        let mut downstream = Downstream::Http1(io);
+        match exchange::run(connection, http, &mut downstream, &mut alarm, head, body, is_last).await {
             Next::KeepAlive => {}
             other => return other,
         }
@@ -171,15 +267,23 @@ async fn read_head(
         alarm.poll(deadline, context).map(|()| Err(timeout))
     })
     .await?;
-    match options.underscores {
-        Underscores::Allow => {}
-        Underscores::Drop => head.remove_where(|name| name.contains(&b'_')),
-        Underscores::Reject if head.iter().any(|(name, _)| name.contains(&b'_')) => {
-            return Err(NoRequest::Refused(Refusal::bad("http1.unexpected_underscore")));
-        }
-        Underscores::Reject => {}
+    if !are_names_fine(&mut head, options.underscores) {
+        return Err(NoRequest::Refused(Refusal::bad("http1.unexpected_underscore")));
     }
     Ok(head)
+}
+
+/// Does with names that have underscores what is configured; false when the
+/// request is refused for one.
+pub fn are_names_fine(head: &mut Head, underscores: Underscores) -> bool {
+    match underscores {
+        Underscores::Allow => true,
+        Underscores::Drop => {
+            head.remove_where(|name| name.contains(&b'_'));
+            true
+        }
+        Underscores::Reject => !head.iter().any(|(name, _)| name.contains(&b'_')),
+    }
 }
 
 /// A head that is being read.

@@ -15,11 +15,11 @@ use tokio::time::Instant;
 use crate::alarm::Alarm;
 use crate::chain::HttpChain;
 use crate::flags::{Flag, Flags};
-use crate::http::connection::{Connection, Io, Next};
+use crate::http::body::Body;
+use crate::http::connection::{Connection, Next};
+use crate::http::ends::{Departure, Downstream};
 use crate::http::local_reply::{self, LocalReply};
-use crate::http::relay::Body;
 use crate::http::{cors, forward, record, request_head};
-use crate::http1::framing::of_request;
 use crate::http1::head::Head;
 use crate::http1::known::Known;
 use crate::identities::PeerId;
@@ -47,8 +47,12 @@ pub struct Exchange<'c> {
     pub body: Body,
     /// The client waits for `100 Continue`.
     pub expects_continue: bool,
+    /// The client has got an interim response, so no other attempt follows.
+    pub informed: bool,
     /// The protocol that the client wants to change to.
     pub upgrade: Option<Box<str>>,
+    /// CONNECT: what follows the head belongs to another protocol.
+    pub tunnel: Option<Tunnel>,
     /// The connection can be used for another request.
     pub keep_alive: bool,
     /// Who the client is, as far as trusted headers tell.
@@ -95,10 +99,21 @@ pub struct Exchange<'c> {
     pub request_done: Option<Instant>,
     /// The status of gRPC, if it is gRPC.
     pub grpc_status: Option<u32>,
+    /// How many messages of gRPC the response had.
+    pub response_messages: u64,
     /// Which of the cluster's limits hold.
     pub priority: Priority,
     /// Cookies that were made for the client.
     pub cookies: SmallVec<[String; 1]>,
+}
+
+/// What a CONNECT comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tunnel {
+    /// The upstream is asked in turn.
+    Forwarded,
+    /// It ends here: the upstream gets what is inside.
+    Terminated,
 }
 
 /// What the peer said about itself.
@@ -114,19 +129,16 @@ pub struct Told {
 pub async fn run(
     connection: &Connection,
     http: &HttpChain,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
     head: Head,
+    body: Body,
     is_last: bool,
 ) -> Next {
-    let framing = match of_request(&head, head.is_http_10) {
-        Ok(framing) => framing,
-        Err(refusal) => return local_reply::refuse(connection, io, refusal).await,
-    };
     let live = connection.worker.live();
     http.stats.rq_total.increment();
     http.stats.rq_active.add(1);
-    let mut exchange = Exchange::new(connection, http, head, Body::new(framing));
+    let mut exchange = Exchange::new(connection, http, head, body);
     exchange.keep_alive &= !is_last;
     let next = serve(&mut exchange, &live, io, alarm).await;
     record::finish(exchange);
@@ -137,7 +149,7 @@ pub async fn run(
 async fn serve<'c>(
     exchange: &mut Exchange<'c>,
     live: &'c crate::shared::Live,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
 ) -> Next {
     if let Err(reply) = request_head::prepare(exchange) {
@@ -209,7 +221,9 @@ impl<'c> Exchange<'c> {
             random: fastrand::u64(..),
             request_head_size: 0,
             expects_continue: false,
+            informed: false,
             upgrade: None,
+            tunnel: None,
             keep_alive: stays_open && !wants_close,
             remote: connection.peer,
             is_internal: false,
@@ -233,6 +247,7 @@ impl<'c> Exchange<'c> {
             first_byte: None,
             request_done: body.is_done().then_some(started),
             grpc_status: None,
+            response_messages: 0,
             priority: Priority::Normal,
             cookies: SmallVec::new(),
             request,
@@ -240,9 +255,24 @@ impl<'c> Exchange<'c> {
         }
     }
 
+    /// The client went away before it had everything.
+    pub fn client_left(&mut self, departure: Departure) {
+        let (flag, details) = match departure {
+            Departure::Connection => (Flag::DownstreamConnectionTermination, "downstream_remote_disconnect"),
+            Departure::Stream => (Flag::DownstreamRemoteReset, "http2.remote_reset"),
+        };
+        self.flags.set(flag);
+        self.details = details.into();
+    }
+
     /// Whether the response must end the connection.
     pub fn must_close(&self) -> bool {
         !self.keep_alive || !self.body.is_done() || self.connection.is_draining()
+    }
+
+    /// What follows the head may belong to another protocol.
+    pub fn is_tunnel(&self) -> bool {
+        self.upgrade.is_some() || self.tunnel.is_some()
     }
 
     /// The request is one for the head only.

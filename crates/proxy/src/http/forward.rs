@@ -15,6 +15,7 @@ use routing::fault::Abort;
 use routing::retry::priorities::TriedPriorities;
 use routing::retry::{Reset, RetryPolicy};
 use routing::rewrite::HostRewrite;
+use routing::route::Limited;
 use routing::route::Priority;
 use smallvec::SmallVec;
 use tokio::time::{Instant, sleep};
@@ -23,16 +24,18 @@ use crate::alarm::Alarm;
 use crate::flags::Flag;
 use crate::http::affinity;
 use crate::http::attempt::{self, Answer, Attempt, Failure, TimeLimit, TimeLimits};
-use crate::http::connection::{Io, Next};
-use crate::http::exchange::Exchange;
+use crate::http::channel::Channel;
+use crate::http::connection::Next;
+use crate::http::ends::{Departure, Downstream};
+use crate::http::exchange::{Exchange, Tunnel};
 use crate::http::local_reply::{self, LocalReply};
 use crate::http::mirror::{self, Copies};
 use crate::http::respond::{Accepted, respond};
 use crate::http::upstream_head;
-use crate::http1::framing::of_response;
+use crate::http1::framing::{Framing, of_response};
 use crate::http1::head::reason;
 use crate::http1::known::Known;
-use crate::io::poll_gone;
+use crate::http1::parse::Refusal;
 use crate::shared::Live;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::host::Host;
@@ -46,7 +49,7 @@ pub async fn forward<'c>(
     decision: &Decision<'c>,
     forwarding: &Forwarding<'c>,
     live: &Live,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
 ) -> Next {
     exchange.cluster_name = Some(forwarding.cluster_name.clone());
@@ -55,11 +58,14 @@ pub async fn forward<'c>(
     match inject(exchange, forwarding, io).await {
         Injected::Nothing => {}
         Injected::Reply(reply) => return local_reply::send(exchange, io, Some(decision), reply).await,
-        Injected::Gone => return gone(exchange),
+        Injected::Gone(departure) => return gone(exchange, departure),
     }
     if !may_upgrade(exchange, forwarding) {
         exchange.keep_alive = false;
         return local_reply::send(exchange, io, Some(decision), LocalReply::new(403, "upgrade_failed")).await;
+    }
+    if exchange.tunnel.is_some() && forwarding.options.terminates_connect {
+        exchange.tunnel = Some(Tunnel::Terminated);
     }
     let Some(cluster) = exchange.cluster.clone() else {
         exchange.flags.set(Flag::NoClusterFound);
@@ -103,11 +109,15 @@ fn buffer_limit(exchange: &Exchange<'_>) -> usize {
 enum Injected {
     Nothing,
     Reply(LocalReply),
-    Gone,
+    Gone(Departure),
 }
 
 /// The delay comes first, then the failure.
-async fn inject(exchange: &mut Exchange<'_>, forwarding: &Forwarding<'_>, io: &mut Io<'_>) -> Injected {
+async fn inject(
+    exchange: &mut Exchange<'_>,
+    forwarding: &Forwarding<'_>,
+    io: &mut Downstream<'_, '_>,
+) -> Injected {
     let Some(fault) = forwarding.fault else { return Injected::Nothing };
     if !fault.applies(&exchange.request, &forwarding.cluster_name) {
         return Injected::Nothing;
@@ -115,8 +125,8 @@ async fn inject(exchange: &mut Exchange<'_>, forwarding: &Forwarding<'_>, io: &m
     let injection = fault.draw(fastrand::u64(..), fastrand::u64(..));
     if let Some(delay) = injection.delay {
         exchange.flags.set(Flag::DelayInjected);
-        if wait(delay, None, io).await.is_err() {
-            return Injected::Gone;
+        if let Err(Interrupted::Gone(departure)) = wait(delay, None, io).await {
+            return Injected::Gone(departure);
         }
     }
     let Some(abort) = injection.abort else { return Injected::Nothing };
@@ -132,12 +142,16 @@ async fn inject(exchange: &mut Exchange<'_>, forwarding: &Forwarding<'_>, io: &m
 
 /// The client went away, or time is up.
 enum Interrupted {
-    Gone,
+    Gone(Departure),
     TimedOut,
 }
 
 /// Waits, but no longer than the client does.
-async fn wait(duration: Duration, deadline: Option<Instant>, io: &mut Io<'_>) -> Result<(), Interrupted> {
+async fn wait(
+    duration: Duration,
+    deadline: Option<Instant>,
+    io: &mut Downstream<'_, '_>,
+) -> Result<(), Interrupted> {
     let mut timer = pin!(sleep(duration));
     let mut end = pin!(deadline.map(tokio::time::sleep_until));
     poll_fn(|context| {
@@ -149,8 +163,8 @@ async fn wait(duration: Duration, deadline: Option<Instant>, io: &mut Io<'_>) ->
         {
             return Poll::Ready(Err(Interrupted::TimedOut));
         }
-        if io.input.is_none() && poll_gone(io.reader.as_ref(), context).is_ready() {
-            return Poll::Ready(Err(Interrupted::Gone));
+        if let Poll::Ready(departure) = io.poll_gone(context) {
+            return Poll::Ready(Err(Interrupted::Gone(departure)));
         }
         Poll::Pending
     })
@@ -158,15 +172,18 @@ async fn wait(duration: Duration, deadline: Option<Instant>, io: &mut Io<'_>) ->
 }
 
 fn may_upgrade(exchange: &Exchange<'_>, forwarding: &Forwarding<'_>) -> bool {
-    let Some(protocol) = exchange.upgrade.as_deref() else { return true };
+    let protocol = match (&exchange.upgrade, exchange.tunnel) {
+        (Some(protocol), _) => protocol,
+        (None, Some(_)) => "connect",
+        (None, None) => return true,
+    };
     forwarding.options.allows_upgrade(protocol).unwrap_or_else(|| {
         exchange.http.manager.upgrades.iter().any(|allowed| allowed.eq_ignore_ascii_case(protocol))
     })
 }
 
-fn gone(exchange: &mut Exchange<'_>) -> Next {
-    exchange.flags.set(Flag::DownstreamConnectionTermination);
-    exchange.details = "downstream_remote_disconnect".into();
+fn gone(exchange: &mut Exchange<'_>, departure: Departure) -> Next {
+    exchange.client_left(departure);
     Next::Abort
 }
 
@@ -251,17 +268,26 @@ impl<'f> Attempts<'f> {
     ) -> Attempts<'f> {
         let hash = affinity::hash(exchange, forwarding, cluster);
         let timeouts = &exchange.http.manager.timeouts;
-        let is_upgrade = exchange.upgrade.is_some();
+        let is_upgrade = exchange.is_tunnel();
         let idle = match forwarding.options.idle_timeout {
             Some(limit) => (!limit.is_zero()).then_some(limit),
             None => timeouts.stream_idle,
         };
-        let whole = forwarding.options.max_stream_duration.or(timeouts.max_stream_duration);
+        let mut whole = forwarding.options.max_stream_duration.or(timeouts.max_stream_duration);
+        let mut response = forwarding.timeout;
+        if let Some(limit) = forwarding.options.grpc_timeout.filter(|_| exchange.grpc_status.is_some()) {
+            let asked = exchange.request.find("grpc-timeout");
+            match limit.limits {
+                Limited::Response => response = limit.apply(asked),
+                Limited::Stream if asked.is_some() => whole = limit.apply(asked),
+                Limited::Stream => {}
+            }
+        }
         Attempts {
             cluster,
             retry: forwarding.retry,
             limits: TimeLimits {
-                response: forwarding.timeout.filter(|_| !is_upgrade),
+                response: response.filter(|_| !is_upgrade),
                 per_try: forwarding.retry.and_then(|retry| retry.per_try_timeout),
                 idle: idle.filter(|_| !is_upgrade),
                 end: whole.map(|limit| exchange.started + limit),
@@ -283,7 +309,7 @@ impl<'f> Attempts<'f> {
         exchange: &mut Exchange<'c>,
         decision: &Decision<'c>,
         forwarding: &Forwarding<'c>,
-        io: &mut Io<'_>,
+        io: &mut Downstream<'_, '_>,
         alarm: &mut Alarm,
     ) -> Next {
         loop {
@@ -367,14 +393,14 @@ impl<'f> Attempts<'f> {
         &mut self,
         exchange: &mut Exchange<'c>,
         decision: &Decision<'c>,
-        io: &mut Io<'_>,
+        io: &mut Downstream<'_, '_>,
         alarm: &mut Alarm,
         attempt: Attempt,
     ) -> Then {
         match attempt {
             Attempt::Answered(answer) => self.answered(exchange, decision, io, alarm, *answer).await,
             Attempt::Failed(failure) => self.failed(exchange, io, failure).await,
-            Attempt::Gone => Then::Done(gone(exchange)),
+            Attempt::Gone(departure) => Then::Done(gone(exchange, departure)),
             Attempt::Malformed(refusal) => {
                 exchange.flags.set(Flag::DownstreamProtocolError);
                 exchange.keep_alive = false;
@@ -410,21 +436,16 @@ impl<'f> Attempts<'f> {
         &mut self,
         exchange: &mut Exchange<'c>,
         decision: &Decision<'c>,
-        io: &mut Io<'_>,
+        io: &mut Downstream<'_, '_>,
         alarm: &mut Alarm,
-        answer: Answer,
+        mut answer: Answer,
     ) -> Then {
-        let head = &answer.head;
-        let framing = if head.status == 101 {
-            Ok(crate::http1::framing::Framing::UntilClose)
-        } else {
-            of_response(head, head.status, exchange.is_head_request(), head.is_http_10)
-        };
-        let Ok(framing) = framing else {
-            self.cluster.stats.closed(1);
+        let Ok(framing) = framing(exchange, &mut answer) else {
+            self.closed(&answer.channel);
             let failure = Failure { reset: Reset::ProtocolError, stale: false, connect: None };
             return self.failed(exchange, io, failure).await;
         };
+        let head = &answer.head;
         self.cluster.stats.answered(head.status);
         let grpc = exchange
             .grpc_status
@@ -442,7 +463,7 @@ impl<'f> Attempts<'f> {
                 retry.rate_limited.as_ref()?.wait(|name| head.find(name), unix, fastrand::u64(..))
             });
             let worker = exchange.connection.worker.clone();
-            self.cluster.stats.closed(1);
+            self.closed(&answer.channel);
             worker.give_head(answer.head);
             worker.buffers.give_output(answer.sending.relay.into_output());
             return self.back_off(exchange, io).await;
@@ -452,7 +473,19 @@ impl<'f> Attempts<'f> {
         Then::Done(next)
     }
 
-    async fn failed(&mut self, exchange: &mut Exchange<'_>, io: &mut Io<'_>, failure: Failure) -> Then {
+    /// A connection that carried this request alone is closed with it.
+    fn closed(&self, channel: &Channel) {
+        if !matches!(channel, Channel::Http2(_)) {
+            self.cluster.stats.closed(1);
+        }
+    }
+
+    async fn failed(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        io: &mut Downstream<'_, '_>,
+        failure: Failure,
+    ) -> Then {
         if failure.stale && !self.fresh && exchange.body.replay().is_some() {
             // The peer closed the connection while it was idle: that is no
             // attempt.
@@ -464,7 +497,7 @@ impl<'f> Attempts<'f> {
             Some(error) => error.reason().replace(' ', "_"),
             None => String::new(),
         };
-        if matches!(failure.connect, Some(ConnectError::Overflow)) {
+        if matches!(failure.connect.as_deref(), Some(ConnectError::Overflow)) {
             return Then::Reply(self.overflow(exchange));
         }
         let timed_out = failure.reset == Reset::PerTryTimeout;
@@ -490,7 +523,11 @@ impl<'f> Attempts<'f> {
             }
             return false;
         }
-        if exchange.body.replay().is_none() || exchange.upgrade.is_some() || !retries(retry, exchange) {
+        if exchange.body.replay().is_none()
+            || exchange.is_tunnel()
+            || exchange.informed
+            || !retries(retry, exchange)
+        {
             return false;
         }
         self.retrying = Permit::default();
@@ -535,7 +572,7 @@ impl<'f> Attempts<'f> {
         reply.with("x-envoy-overloaded", "true")
     }
 
-    async fn back_off(&mut self, exchange: &mut Exchange<'_>, io: &mut Io<'_>) -> Then {
+    async fn back_off(&mut self, exchange: &mut Exchange<'_>, io: &mut Downstream<'_, '_>) -> Then {
         self.retries += 1;
         self.cluster.stats.rq_retry.increment();
         if let Some(host) = &exchange.host {
@@ -554,13 +591,13 @@ impl<'f> Attempts<'f> {
         let deadline = self.limits.response.and_then(|limit| Some(exchange.request_done? + limit));
         match wait(pause, deadline, io).await {
             Ok(()) => Then::Again,
-            Err(Interrupted::Gone) => Then::Done(gone(exchange)),
+            Err(Interrupted::Gone(departure)) => Then::Done(gone(exchange, departure)),
             Err(Interrupted::TimedOut) => Then::Reply(self.timed_out(exchange, TimeLimit::Response)),
         }
     }
 
     fn reset_reply(&self, exchange: &mut Exchange<'_>, failure: &Failure) -> LocalReply {
-        let timed_out = matches!(failure.connect, Some(ConnectError::Timeout));
+        let timed_out = matches!(failure.connect.as_deref(), Some(ConnectError::Timeout));
         let (status, flag, reason) = match failure.reset {
             Reset::PerTryTimeout => {
                 self.cluster.stats.rq_timeout.increment();
@@ -577,6 +614,8 @@ impl<'f> Attempts<'f> {
                 (503, Flag::UpstreamConnectionTermination, "connection termination")
             }
             Reset::ProtocolError => (502, Flag::UpstreamProtocolError, "protocol error"),
+            Reset::RemoteReset => (503, Flag::UpstreamRemoteReset, "remote reset"),
+            Reset::RemoteRefused => (503, Flag::UpstreamRemoteReset, "remote refused stream reset"),
         };
         exchange.flags.set(flag);
         let again = if exchange.attempts > 1 { "retried and the latest " } else { "" };
@@ -591,6 +630,29 @@ impl<'f> Attempts<'f> {
             format!("upstream_reset_before_response_started{{{}{transport}}}", reason.replace(' ', "_"));
         LocalReply::new(status, details).with_body(body)
     }
+}
+
+/// How the answer's body ends. A protocol that was switched to by a stream
+/// of HTTP/2 becomes what HTTP/1.1 says about it.
+fn framing(exchange: &Exchange<'_>, answer: &mut Answer) -> Result<Framing, Refusal> {
+    let head = &mut answer.head;
+    let ends_here = match &answer.channel {
+        Channel::Http2(stream) => Some(stream.incoming.is_end()),
+        Channel::Http1(_) | Channel::Bytes(_) => None,
+    };
+    if let (Some(protocol), Some(_), 200) = (&exchange.upgrade, ends_here, head.status) {
+        head.status = 101;
+        head.set_known(Known::Upgrade, protocol.as_bytes());
+    }
+    if head.status == 101 || (exchange.tunnel.is_some() && (200..300).contains(&head.status)) {
+        return Ok(Framing::UntilClose);
+    }
+    let by_head = of_response(head, head.status, exchange.is_head_request(), head.is_http_10)?;
+    Ok(match ends_here {
+        Some(true) => Framing::None,
+        Some(false) if by_head == Framing::UntilClose => Framing::Chunked,
+        _ => by_head,
+    })
 }
 
 /// Where the client wanted to go.

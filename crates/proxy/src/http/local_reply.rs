@@ -1,6 +1,8 @@
 //! Answers that the proxy gives itself.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -8,12 +10,14 @@ use routing::decision::Decision;
 
 use crate::flags::Flag;
 use crate::http::connection::{Connection, Io, Next};
+use crate::http::ends::{Departure, Downstream};
 use crate::http::exchange::Exchange;
 use crate::http::respond::promise_chunks;
 use crate::http::{record, response_head};
-use crate::http1::head::reason;
+use crate::http1::head::{Head, reason};
 use crate::http1::known::Known;
 use crate::http1::parse::Refusal;
+use crate::http2::stream::Outgoing;
 use crate::io::write_all;
 
 /// An answer of our own.
@@ -58,7 +62,7 @@ impl LocalReply {
 /// Sends an answer of our own. The decision's header changes apply to it.
 pub async fn send(
     exchange: &mut Exchange<'_>,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     decision: Option<&Decision<'_>>,
     reply: LocalReply,
 ) -> Next {
@@ -78,7 +82,9 @@ pub async fn send(
             head.add(b"grpc-message", &percent_encoded(&body));
         }
         body = Bytes::new();
-        head.set_known(Known::ContentLength, b"0");
+        if !io.is_http2() {
+            head.set_known(Known::ContentLength, b"0");
+        }
     } else {
         head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
         if !body.is_empty() {
@@ -89,6 +95,11 @@ pub async fn send(
     exchange.answered_here = true;
     response_head::finish(exchange, decision, &mut head);
     crate::http::reason::tell(exchange, &mut head);
+    if let Downstream::Http2(stream) = io {
+        return send_frames(exchange, &mut stream.outgoing, head, body).await;
+    }
+    let Downstream::Http1(io) = io else { return Next::Abort };
+    pass_over_body(exchange, io);
     if exchange.is_head_request() && body.is_empty() {
         head.remove(Known::ContentLength);
         promise_chunks(exchange, &mut head);
@@ -98,6 +109,7 @@ pub async fn send(
         head.set_known(Known::Connection, b"close");
     }
     let mut out = worker.buffers.take_output();
+    out.append(&mut io.owed);
     head.write_response(&mut out);
     out.extend_from_slice(b"\r\n");
     exchange.response_head_size = out.len() as u64;
@@ -117,6 +129,52 @@ pub async fn send(
             Next::Abort
         }
     }
+}
+
+/// A body that came with its head is passed over, so that the connection can
+/// be kept. One that is still to come ends it.
+fn pass_over_body(exchange: &mut Exchange<'_>, io: &mut Io<'_>) {
+    while !exchange.body.is_done()
+        && let Some(input) = io.input.as_mut().filter(|input| !input.is_empty())
+    {
+        match exchange.body.next(input) {
+            Ok(Some(length)) => input.consume(length),
+            Ok(None) if exchange.body.is_done() => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
+    if let Some(empty) = io.input.take_if(|input| input.is_empty()) {
+        exchange.connection.worker.buffers.give(empty);
+    }
+}
+
+async fn send_frames(
+    exchange: &mut Exchange<'_>,
+    outgoing: &mut Outgoing,
+    head: Head,
+    mut body: Bytes,
+) -> Next {
+    if exchange.is_head_request() {
+        body = Bytes::new();
+    }
+    exchange.response_head_size = head.byte_size() as u64;
+    exchange.sent = body.len() as u64;
+    exchange.status = head.status;
+    let sent = outgoing.respond(&head, body.is_empty());
+    exchange.response = Some(head);
+    let sent = match sent {
+        Ok(()) => poll_fn(|context| outgoing.poll_data(&mut body, true, context)).await,
+        failed => failed,
+    };
+    if sent.is_ok() {
+        return Next::KeepAlive;
+    }
+    let departure = poll_fn(|context| Poll::Ready(outgoing.poll_gone(context))).await;
+    exchange.client_left(match departure {
+        Poll::Ready(departure) => departure,
+        Poll::Pending => Departure::Connection,
+    });
+    Next::Abort
 }
 
 /// Refuses what is no request; nothing that follows on the connection can be
@@ -142,7 +200,7 @@ pub async fn refuse(connection: &Connection, io: &mut Io<'_>, refusal: Refusal) 
     head.write_response(&mut out);
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body.as_bytes());
-    record::refused(connection, refusal, head, body.len() as u64);
+    record::refused(connection, refusal, Some(head), body.len() as u64);
     // Whether the client reads it or not, the connection ends.
     let _ = write_all(&mut io.writer, &out).await;
     worker.buffers.give_output(out);

@@ -9,9 +9,10 @@ use telemetry::access_log::Record;
 use tokio::time::Instant;
 
 use crate::flags::{Flag, Flags};
-use crate::http::connection::Connection;
+use crate::http::body::Body;
+use crate::http::channel;
+use crate::http::connection::{Connection, Version};
 use crate::http::exchange::Exchange;
-use crate::http::relay::Body;
 use crate::http1::framing::Framing;
 use crate::http1::head::{Head, Parts};
 use crate::http1::parse::Refusal;
@@ -68,11 +69,13 @@ fn count(exchange: &Exchange<'_>, now: Instant) {
         flags: exchange.flags.clone(),
     };
     let milliseconds = u64::try_from(now.duration_since(exchange.started).as_millis()).unwrap_or(u64::MAX);
-    reporting.requests(worker, &key).record(
+    let metrics = reporting.requests(worker, &key);
+    metrics.record(
         milliseconds,
         exchange.request_head_size + exchange.body.wire,
         exchange.response_head_size + exchange.sent,
     );
+    metrics.record_messages(exchange.body.messages(), exchange.response_messages);
 }
 
 fn write_logs(exchange: &Exchange<'_>, now: Instant) {
@@ -95,7 +98,7 @@ fn write_logs(exchange: &Exchange<'_>, now: Instant) {
 }
 
 /// Records something that was no request.
-pub fn refused(connection: &Connection, refusal: Refusal, response: Head, sent: u64) {
+pub fn refused(connection: &Connection, refusal: Refusal, response: Option<Head>, sent: u64) {
     let Some(http) = connection.http() else { return };
     let nothing = Head::new(Vec::new(), 0, Parts::default());
     let mut exchange = Exchange::nothing(connection, http, nothing, Body::new(Framing::None));
@@ -103,7 +106,7 @@ pub fn refused(connection: &Connection, refusal: Refusal, response: Head, sent: 
     exchange.details = refusal.details.into();
     exchange.answered_here = true;
     exchange.request_done = None;
-    exchange.response = Some(response);
+    exchange.response = response;
     exchange.sent = sent;
     exchange.flags = Flags::default();
     exchange.flags.set(Flag::DownstreamProtocolError);
@@ -143,7 +146,11 @@ impl Record for View<'_, '_> {
     }
 
     fn protocol(&self) -> Option<&str> {
-        Some(if self.exchange.request.is_http_10 { "HTTP/1.0" } else { "HTTP/1.1" })
+        Some(match self.exchange.connection.version {
+            Version::Http2 => "HTTP/2",
+            Version::Http1 if self.exchange.request.is_http_10 => "HTTP/1.0",
+            Version::Http1 => "HTTP/1.1",
+        })
     }
 
     fn response_code(&self) -> u16 {
@@ -258,7 +265,11 @@ impl Record for View<'_, '_> {
     }
 
     fn upstream_protocol(&self) -> Option<&str> {
-        self.exchange.upstream_local.map(|_| "HTTP/1.1")
+        self.exchange.upstream_local?;
+        Some(match channel::version(self.exchange, self.exchange.cluster.as_ref()?) {
+            Version::Http1 => "HTTP/1.1",
+            Version::Http2 => "HTTP/2",
+        })
     }
 
     fn request_sent_duration(&self) -> Option<Duration> {

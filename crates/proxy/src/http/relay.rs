@@ -2,7 +2,11 @@
 //!
 //! One loop for both directions: it writes what is staged, stages what was
 //! read, and reads only when nothing is left to write, so the slower side
-//! sets the pace.
+//! sets the pace. Between two connections of HTTP/1 bytes go from the
+//! buffer they were read into straight to the other socket; every other
+//! combination pulls pieces ([`pulled`]).
+
+mod pulled;
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -10,35 +14,11 @@ use std::task::{Context, Poll, ready};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::buffer::{Buffer, NORMAL, Pool};
-use crate::http1::chunk::{ChunkReader, LAST_CHUNK, Step, write_chunk};
-use crate::http1::framing::Framing;
-use crate::http1::parse::Refusal;
+use crate::http::body::{Body, RelayError};
+use crate::http::ends::{Sink, Source};
+use crate::http1::chunk::{LAST_CHUNK, write_chunk};
 use crate::io::{poll_fill, poll_write_from};
-
-/// A body that is being read.
-#[derive(Debug)]
-pub struct Body {
-    framing: Framing,
-    left: u64,
-    chunks: ChunkReader,
-    done: bool,
-    /// How many bytes of data came.
-    pub data: u64,
-    /// How many bytes came, syntax included.
-    pub wire: u64,
-    kept: Kept,
-}
-
-/// The data so far, for another attempt.
-#[derive(Debug)]
-enum Kept {
-    /// Nobody asked.
-    No,
-    /// All of it.
-    All { data: Vec<u8>, limit: usize },
-    /// It was too much.
-    TooMuch,
-}
+use pulled::Pulled;
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +27,11 @@ pub enum Encoding {
     Plain,
     /// In chunks; trailers are passed on or dropped.
     Chunked {
+        /// Pass them on.
+        trailers: bool,
+    },
+    /// In frames of HTTP/2; trailers are passed on or dropped.
+    Frames {
         /// Pass them on.
         trailers: bool,
     },
@@ -63,152 +48,27 @@ pub struct Relay {
     direct: usize,
     ended: bool,
     begun: bool,
-}
-
-/// Why a body does not arrive.
-#[derive(Debug)]
-pub enum RelayError {
-    /// The source failed.
-    Read(io::Error),
-    /// The source ended too early.
-    Ended,
-    /// The source is malformed.
-    Malformed(Refusal),
-    /// The target failed.
-    Write(io::Error),
-}
-
-/// Where a body comes from.
-#[derive(Debug)]
-pub struct Source<'s, 'h> {
-    /// The connection.
-    pub reader: &'s mut ReadHalf<'h>,
-    /// What was read already.
-    pub input: &'s mut Option<Buffer>,
-}
-
-impl Body {
-    /// A body with this framing, nothing of it read.
-    pub fn new(framing: Framing) -> Body {
-        Body {
-            left: match framing {
-                Framing::Length(length) => length,
-                _ => 0,
-            },
-            done: framing.is_empty(),
-            framing,
-            chunks: ChunkReader::default(),
-            data: 0,
-            wire: 0,
-            kept: Kept::No,
-        }
-    }
-
-    /// Whether it was read to its end.
-    pub fn is_done(&self) -> bool {
-        self.done
-    }
-
-    /// How it ends.
-    pub fn framing(&self) -> Framing {
-        self.framing
-    }
-
-    /// From now on data is kept for another attempt, up to a limit.
-    pub fn keep(&mut self, limit: usize) {
-        if !self.framing.is_empty() {
-            self.kept = Kept::All { data: Vec::new(), limit };
-        }
-    }
-
-    /// The data so far, if another attempt can send it; `None`: too much
-    /// was read to be kept.
-    pub fn replay(&self) -> Option<&[u8]> {
-        match &self.kept {
-            Kept::All { data, .. } => Some(data),
-            Kept::No if self.data == 0 => Some(&[]),
-            Kept::No | Kept::TooMuch => None,
-        }
-    }
-
-    fn remember(&mut self, bytes: &[u8]) {
-        if let Kept::All { data, limit } = &mut self.kept {
-            if data.len() + bytes.len() > *limit {
-                self.kept = Kept::TooMuch;
-            } else {
-                data.extend_from_slice(bytes);
-            }
-        }
-    }
-
-    fn is_large(&self) -> bool {
-        match self.framing {
-            Framing::Length(length) => length > NORMAL as u64,
-            _ => self.data > 4 * NORMAL as u64,
-        }
-    }
-
-    /// The source has ended. Only a body that lasts as long as its
-    /// connection may end so.
-    fn end_of_source(&mut self) -> Result<(), RelayError> {
-        match self.framing {
-            Framing::UntilClose => {
-                self.done = true;
-                Ok(())
-            }
-            _ => Err(RelayError::Ended),
-        }
-    }
-
-    /// How many bytes of data stand at the front of the input, syntax before
-    /// them consumed; `None`: more has to be read, or the body is done.
-    fn next(&mut self, input: &mut Buffer) -> Result<Option<usize>, RelayError> {
-        let length = match self.framing {
-            Framing::None => 0,
-            Framing::Length(_) => {
-                usize::try_from(self.left).map_or(input.len(), |left| left.min(input.len()))
-            }
-            Framing::UntilClose => input.len(),
-            Framing::Chunked => return self.next_chunk(input),
-        };
-        if matches!(self.framing, Framing::Length(_)) {
-            self.left -= length as u64;
-            self.done = self.left == 0;
-        }
-        self.count(&input.filled()[..length]);
-        Ok((length > 0).then_some(length))
-    }
-
-    fn next_chunk(&mut self, input: &mut Buffer) -> Result<Option<usize>, RelayError> {
-        let (skip, data) = match self.chunks.step(input.filled()).map_err(RelayError::Malformed)? {
-            Step::More { skip } => (skip, None),
-            Step::Data { skip, length } => (skip, Some(length)),
-            Step::End { skip } => {
-                self.done = true;
-                (skip, None)
-            }
-        };
-        self.wire += skip as u64;
-        input.consume(skip);
-        if let Some(length) = data {
-            self.count(&input.filled()[..length]);
-        }
-        Ok(data)
-    }
-
-    fn count(&mut self, data: &[u8]) {
-        self.data += data.len() as u64;
-        self.wire += data.len() as u64;
-        if !matches!(self.kept, Kept::No) {
-            self.remember(data);
-        }
-    }
+    pulled: Pulled,
 }
 
 impl Relay {
     /// Begins with a head, which is written together with the first data.
     pub fn new(head: Vec<u8>, encoding: Encoding) -> Relay {
-        Relay { encoding, out: head, written: 0, direct: 0, ended: false, begun: false }
+        Relay {
+            encoding,
+            out: head,
+            written: 0,
+            direct: 0,
+            ended: false,
+            begun: false,
+            pulled: Pulled::default(),
+        }
+    }
+
+    /// The head has gone in a frame of its own; with a body that is empty
+    /// everything has.
+    pub fn after_head(encoding: Encoding, body_is_empty: bool) -> Relay {
+        Relay { ended: body_is_empty, begun: true, ..Relay::new(Vec::new(), encoding) }
     }
 
     /// Stages data that an earlier attempt has read already.
@@ -216,12 +76,13 @@ impl Relay {
         match self.encoding {
             Encoding::Plain => self.out.extend_from_slice(data),
             Encoding::Chunked { .. } => write_chunk(data, &mut self.out),
+            Encoding::Frames { .. } => self.pulled.stage(data),
         }
     }
 
     /// Whether everything was written.
     pub fn is_finished(&self) -> bool {
-        self.ended && self.written == self.out.len() && self.direct == 0
+        self.ended && self.written == self.out.len() && self.direct == 0 && self.pulled.is_empty()
     }
 
     /// Whether anything was written.
@@ -239,24 +100,43 @@ impl Relay {
     pub fn poll(
         &mut self,
         body: &mut Body,
-        source: &mut Source<'_, '_>,
+        mut source: Source<'_, '_>,
+        mut sink: Sink<'_, '_>,
+        pool: &Pool,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), RelayError>> {
+        match (&mut source, &mut sink) {
+            (Source::Http1 { reader, input }, Sink::Http1(writer)) => {
+                self.poll_direct(body, reader, input, writer, pool, context)
+            }
+            _ => self.poll_pulled(body, &mut source, &mut sink, pool, context),
+        }
+    }
+
+    /// The same between two connections of HTTP/1, or two that carry bytes
+    /// as they are.
+    pub fn poll_direct(
+        &mut self,
+        body: &mut Body,
+        reader: &mut ReadHalf<'_>,
+        input: &mut Option<Buffer>,
         writer: &mut WriteHalf<'_>,
         pool: &Pool,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), RelayError>> {
         loop {
-            self.stage(body, source.input)?;
-            ready!(self.poll_flush(source.input, writer, context)).map_err(RelayError::Write)?;
-            if let Some(empty) = source.input.take_if(|input| input.is_empty()) {
+            self.stage(body, input)?;
+            ready!(self.poll_flush(input, writer, context)).map_err(RelayError::Write)?;
+            if let Some(empty) = input.take_if(|input| input.is_empty()) {
                 pool.give(empty);
             }
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
-            if body.done {
+            if body.is_done() {
                 continue;
             }
-            let filled = poll_fill(source.reader, source.input, pool, body.is_large(), context);
+            let filled = poll_fill(reader, input, pool, body.is_large(), context);
             if ready!(filled).map_err(RelayError::Read)? == 0 {
                 body.end_of_source()?;
             }
@@ -265,7 +145,7 @@ impl Relay {
 
     /// Moves what was read to what is written.
     fn stage(&mut self, body: &mut Body, input: &mut Option<Buffer>) -> Result<(), RelayError> {
-        while self.direct == 0 && !body.done && self.out.len() < 2 * NORMAL {
+        while self.direct == 0 && !body.is_done() && self.out.len() < 2 * NORMAL {
             let Some(buffer) = input.as_mut().filter(|buffer| !buffer.is_empty()) else { break };
             let Some(length) = body.next(buffer)? else { continue };
             match self.encoding {
@@ -274,16 +154,17 @@ impl Relay {
                     self.out.extend_from_slice(&buffer.filled()[..length]);
                     buffer.consume(length);
                 }
-                Encoding::Chunked { .. } => {
+                // Frames go through `poll_pulled`.
+                Encoding::Chunked { .. } | Encoding::Frames { .. } => {
                     write_chunk(&buffer.filled()[..length], &mut self.out);
                     buffer.consume(length);
                 }
             }
         }
-        if body.done && !self.ended && self.direct == 0 {
+        if body.is_done() && !self.ended && self.direct == 0 {
             self.ended = true;
             if let Encoding::Chunked { trailers } = self.encoding {
-                match body.chunks.trailer_lines() {
+                match body.trailer_lines() {
                     lines if trailers && !lines.is_empty() => {
                         self.out.extend_from_slice(b"0\r\n");
                         self.out.extend_from_slice(lines);

@@ -8,8 +8,7 @@ use routing::path::Normalized;
 use routing::redirect::port_start;
 use routing::route_match::is_grpc;
 
-use crate::flags::Flag;
-use crate::http::exchange::Exchange;
+use crate::http::exchange::{Exchange, Tunnel};
 use crate::http::local_reply::LocalReply;
 use crate::http1::head::Head;
 use crate::http1::known::Known;
@@ -46,6 +45,7 @@ pub fn prepare(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     discover_peer(exchange);
     if is_grpc(&exchange.request) {
         exchange.grpc_status = Some(0);
+        exchange.body.count_messages();
     }
     Ok(())
 }
@@ -55,15 +55,14 @@ pub fn prepare(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
 fn take_hop_headers(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     let request = &mut exchange.request;
     if request.method() == "CONNECT" {
-        // No route here is one for CONNECT.
+        // What follows the head is no request, whatever becomes of this one.
         exchange.keep_alive = false;
-        exchange.flags.set(Flag::NoRoute);
-        return Err(LocalReply::new(404, "route_not_found"));
+        exchange.tunnel = Some(Tunnel::Forwarded);
     }
     if request.path() == "*" {
         return Err(LocalReply::new(404, "absolute_path_rejected"));
     }
-    if request.remove(Known::Expect) {
+    if !exchange.http.manager.http1.proxy_100_continue && request.remove(Known::Expect) {
         exchange.expects_continue = !request.is_http_10;
     }
     request.remove(Known::KeepAlive);
@@ -113,6 +112,9 @@ fn remove_nominated(request: &mut Head) {
 
 fn normalize_path(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     let path = exchange.request.path();
+    if exchange.tunnel.is_some() {
+        return Ok(());
+    }
     if path.contains('#') {
         return Err(LocalReply::new(400, "path_normalization_failed"));
     }

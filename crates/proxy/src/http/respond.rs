@@ -1,28 +1,26 @@
 //! Bringing the upstream's answer to the client.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use routing::decision::Decision;
-use tokio::io::AsyncWrite as _;
-use tokio::net::tcp::WriteHalf;
 use tokio::time::Instant;
 
 use crate::alarm::{Alarm, earlier};
 use crate::buffer::{Buffer, Pool};
 use crate::flags::Flag;
 use crate::http::attempt::{Answer, Sending, TimeLimits};
-use crate::http::connection::{Io, Next};
+use crate::http::body::{Body, RelayError};
+use crate::http::channel::Channel;
+use crate::http::connection::Next;
+use crate::http::ends::{Departure, Downstream, Sink, Source};
 use crate::http::exchange::Exchange;
-use crate::http::relay::{Body, Encoding, Relay, RelayError, Source};
+use crate::http::relay::{Encoding, Relay};
 use crate::http::response_head;
 use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::known::Known;
-use crate::io::poll_gone;
 use crate::upstream::ClusterState;
-use crate::upstream::host::Upstream;
 
 /// An answer that goes to the client.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ pub struct Accepted<'a> {
 /// How the answer's way to the client ended.
 enum Event {
     Done,
-    Gone,
+    Gone(Departure),
     UpstreamBroke(RelayError),
     TimedOut,
 }
@@ -50,36 +48,41 @@ enum Event {
 pub async fn respond(
     exchange: &mut Exchange<'_>,
     decision: &Decision<'_>,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
     accepted: Accepted<'_>,
 ) -> Next {
     let Accepted { cluster, limits, answer, framing } = accepted;
-    let Answer { mut upstream, mut input, mut head, mut sending } = answer;
+    let Answer { mut channel, mut input, mut head, mut sending } = answer;
     let worker = exchange.connection.worker.clone();
-    let is_upgrade = head.status == 101;
-    let reusable = !head.is_http_10 && !head.lists(Known::Connection, "close") && !is_upgrade;
-    let close = prepare_head(exchange, decision, &mut head, framing, is_upgrade);
-    let encoding = encoding(exchange, &mut head, framing);
-    let mut out = worker.buffers.take_output();
-    head.write_response(&mut out);
-    out.extend_from_slice(b"\r\n");
-    exchange.response_head_size = out.len() as u64;
-    exchange.response = Some(head);
-    let mut body = Body::new(if is_upgrade { Framing::UntilClose } else { framing });
-    let mut relay = Relay::new(out, encoding);
-    if is_upgrade {
-        tunnel(exchange, io, &mut upstream, &mut input, &mut relay, &mut body).await;
-        exchange.sent = body.data;
-        cluster.stats.closed(1);
+    let is_switch = exchange.is_tunnel()
+        && (head.status == 101 || exchange.tunnel.is_some())
+        && framing == Framing::UntilClose;
+    let reusable = !head.is_http_10 && !head.lists(Known::Connection, "close") && !is_switch;
+    let close = prepare_head(exchange, decision, &mut head, framing, is_switch, io.is_http2());
+    let mut body = Body::new(framing);
+    if exchange.grpc_status.is_some() {
+        body.count_messages();
+    }
+    let Some(mut relay) = begin(exchange, io, &mut head, framing, is_switch) else {
+        exchange.response = Some(head);
+        drop_channel(cluster, &channel);
+        exchange.client_left(Departure::Connection);
         return Next::Abort;
+    };
+    exchange.response = Some(head);
+    if is_switch {
+        tunnel(exchange, io, &mut channel, &mut input, &mut relay, &mut body).await;
+        exchange.sent = body.data;
+        drop_channel(cluster, &channel);
+        return if io.is_http2() { Next::KeepAlive } else { Next::Abort };
     }
     let event = relay_both(
         exchange,
         io,
         alarm,
         limits,
-        &mut upstream,
+        &mut channel,
         &mut input,
         &mut sending,
         &mut relay,
@@ -87,6 +90,12 @@ pub async fn respond(
     )
     .await;
     exchange.sent = body.data;
+    exchange.response_messages = body.messages();
+    if exchange.grpc_status.is_some()
+        && let Some(status) = body.trailers.as_deref().and_then(grpc_status)
+    {
+        exchange.grpc_status = Some(status);
+    }
     worker.buffers.give_output(relay.into_output());
     worker.buffers.give_output(sending.relay.into_output());
     let left_over = input.take();
@@ -94,14 +103,13 @@ pub async fn respond(
     if let Some(buffer) = left_over {
         worker.buffers.give(buffer);
     }
-    keep_or_close(exchange, cluster, upstream, clean && framing != Framing::UntilClose);
+    keep_or_close(exchange, cluster, channel, clean && framing != Framing::UntilClose);
     match event {
         Event::Done if close => Next::Close,
         Event::Done if !exchange.body.is_done() => Next::Close,
         Event::Done => Next::KeepAlive,
-        Event::Gone => {
-            exchange.flags.set(Flag::DownstreamConnectionTermination);
-            exchange.details = "downstream_remote_disconnect".into();
+        Event::Gone(departure) => {
+            exchange.client_left(departure);
             Next::Abort
         }
         Event::UpstreamBroke(error) => {
@@ -119,7 +127,11 @@ pub async fn respond(
 fn broke(exchange: &mut Exchange<'_>, error: &RelayError) {
     let (flag, reason) = match error {
         RelayError::Read(_) => (Flag::UpstreamConnectionTermination, "connection_termination"),
-        RelayError::Ended | RelayError::Malformed(_) | RelayError::Write(_) => {
+        RelayError::Reset(error) if error.is_io() => {
+            (Flag::UpstreamConnectionTermination, "connection_termination")
+        }
+        RelayError::Reset(error) if error.is_remote() => (Flag::UpstreamRemoteReset, "remote_reset"),
+        RelayError::Reset(_) | RelayError::Ended | RelayError::Malformed(_) | RelayError::Write(_) => {
             (Flag::UpstreamProtocolError, "protocol_error")
         }
     };
@@ -134,9 +146,11 @@ fn prepare_head(
     decision: &Decision<'_>,
     head: &mut Head,
     framing: Framing,
-    is_upgrade: bool,
+    is_switch: bool,
+    is_http2: bool,
 ) -> bool {
-    let upgraded_to = is_upgrade.then(|| head.get(Known::Upgrade).unwrap_or_default().to_vec());
+    let upgraded_to =
+        (is_switch && head.status == 101).then(|| head.get(Known::Upgrade).unwrap_or_default().to_vec());
     for hop in
         [Known::Connection, Known::Upgrade, Known::KeepAlive, Known::ProxyConnection, Known::TransferEncoding]
     {
@@ -156,19 +170,23 @@ fn prepare_head(
         head.set_known(Known::XEnvoyAttemptCount, exchange.attempts.to_string().as_bytes());
     }
     if exchange.grpc_status.is_some() {
-        let status =
-            head.get(Known::GrpcStatus).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-        exchange.grpc_status = Some(status.unwrap_or(0));
+        exchange.grpc_status = Some(grpc_status(head).unwrap_or(0));
     }
     response_head::finish(exchange, Some(decision), head);
+    if is_http2 {
+        return false;
+    }
     if let Some(protocol) = upgraded_to {
         head.set_known(Known::Connection, b"Upgrade");
         head.set_known(Known::Upgrade, &protocol);
         return true;
     }
+    if is_switch {
+        return true;
+    }
     // An upgrade that was not accepted: what the client sent in the belief
     // that it would be must not be taken for a request.
-    let was_refused = exchange.upgrade.is_some();
+    let was_refused = exchange.is_tunnel();
     let ends_with_close = framing == Framing::UntilClose && exchange.request.is_http_10;
     let close = exchange.must_close() || was_refused || ends_with_close;
     if close {
@@ -177,6 +195,39 @@ fn prepare_head(
         head.set_known(Known::Connection, b"keep-alive");
     }
     close
+}
+
+/// The status of gRPC in a head or in trailers.
+fn grpc_status(head: &Head) -> Option<u32> {
+    std::str::from_utf8(head.get(Known::GrpcStatus)?).ok()?.parse().ok()
+}
+
+/// Sends the head, or puts it where the first data goes, too. `None` when
+/// the client has gone.
+fn begin(
+    exchange: &mut Exchange<'_>,
+    io: &mut Downstream<'_, '_>,
+    head: &mut Head,
+    framing: Framing,
+    is_switch: bool,
+) -> Option<Relay> {
+    match io {
+        Downstream::Http1(io) => {
+            let encoding = encoding(exchange, head, framing, is_switch);
+            let mut out = exchange.connection.worker.buffers.take_output();
+            out.append(&mut io.owed);
+            head.write_response(&mut out);
+            out.extend_from_slice(b"\r\n");
+            exchange.response_head_size = out.len() as u64;
+            Some(Relay::new(out, encoding))
+        }
+        Downstream::Http2(stream) => {
+            exchange.response_head_size = head.byte_size() as u64;
+            let is_all = framing.is_empty();
+            stream.outgoing.respond(head, is_all).ok()?;
+            Some(Relay::after_head(Encoding::Frames { trailers: true }, is_all))
+        }
+    }
 }
 
 fn discover_peer(exchange: &mut Exchange<'_>, head: &mut Head) {
@@ -204,9 +255,9 @@ pub fn promise_chunks(exchange: &Exchange<'_>, head: &mut Head) {
 }
 
 /// How the body is written; old clients know no chunks.
-fn encoding(exchange: &Exchange<'_>, head: &mut Head, framing: Framing) -> Encoding {
+fn encoding(exchange: &Exchange<'_>, head: &mut Head, framing: Framing, is_switch: bool) -> Encoding {
     match framing {
-        Framing::Chunked | Framing::UntilClose if !exchange.request.is_http_10 && head.status != 101 => {
+        Framing::Chunked | Framing::UntilClose if !exchange.request.is_http_10 && !is_switch => {
             head.set_known(Known::TransferEncoding, b"chunked");
             Encoding::Chunked { trailers: exchange.http.manager.http1.trailers }
         }
@@ -220,37 +271,45 @@ fn encoding(exchange: &Exchange<'_>, head: &mut Head, framing: Framing) -> Encod
 #[allow(clippy::too_many_arguments, reason = "each is borrowed apart from the others")]
 async fn relay_both(
     exchange: &mut Exchange<'_>,
-    io: &mut Io<'_>,
+    io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
     limits: &TimeLimits,
-    upstream: &mut Upstream,
+    channel: &mut Channel,
     input: &mut Option<Buffer>,
     sending: &mut Sending,
     relay: &mut Relay,
     body: &mut Body,
 ) -> Event {
     let worker = exchange.connection.worker.clone();
-    let (mut reader, mut writer) = upstream.stream.split();
     let mut moved = exchange.first_byte.unwrap_or(exchange.started);
     poll_fn(|context| {
         let before = (exchange.body.wire, body.wire);
-        let mut source = Source { reader: &mut reader, input };
-        match relay.poll(body, &mut source, &mut io.writer, &worker.buffers, context) {
+        let sent = channel
+            .with_source(input, |source| relay.poll(body, source, io.sink(), &worker.buffers, context));
+        match sent {
             Poll::Ready(Ok(())) => return Poll::Ready(Event::Done),
-            Poll::Ready(Err(RelayError::Write(_))) => return Poll::Ready(Event::Gone),
+            Poll::Ready(Err(RelayError::Write(_))) => {
+                return Poll::Ready(Event::Gone(match io.poll_gone(context) {
+                    Poll::Ready(departure) => departure,
+                    Poll::Pending => Departure::Connection,
+                }));
+            }
             Poll::Ready(Err(error)) => return Poll::Ready(Event::UpstreamBroke(error)),
             Poll::Pending => {}
         }
         if !sending.done && !sending.failed {
-            let mut source = Source { reader: &mut io.reader, input: &mut io.input };
-            match sending.relay.poll(&mut exchange.body, &mut source, &mut writer, &worker.buffers, context) {
+            let relay = &mut sending.relay;
+            let sent = channel.with_sink(|sink| {
+                relay.poll(&mut exchange.body, io.source(), sink, &worker.buffers, context)
+            });
+            match sent {
                 Poll::Ready(Ok(())) => sending.done = true,
                 Poll::Ready(Err(RelayError::Write(_) | RelayError::Malformed(_))) => sending.failed = true,
-                Poll::Ready(Err(RelayError::Read(_) | RelayError::Ended)) => return Poll::Ready(Event::Gone),
+                Poll::Ready(Err(error)) => return Poll::Ready(Event::Gone(Departure::of(&error))),
                 Poll::Pending => {}
             }
-        } else if io.input.is_none() && poll_gone(io.reader.as_ref(), context).is_ready() {
-            return Poll::Ready(Event::Gone);
+        } else if let Poll::Ready(departure) = io.poll_gone(context) {
+            return Poll::Ready(Event::Gone(departure));
         }
         if limits.idle.is_some() && before != (exchange.body.wire, body.wire) {
             moved = Instant::now();
@@ -265,7 +324,9 @@ async fn relay_both(
 }
 
 /// The connection goes back to the pool, or is closed.
-fn keep_or_close(exchange: &Exchange<'_>, cluster: &ClusterState, mut upstream: Upstream, clean: bool) {
+fn keep_or_close(exchange: &Exchange<'_>, cluster: &ClusterState, channel: Channel, clean: bool) {
+    // A stream that has not ended is reset when it is dropped.
+    let Channel::Http1(mut upstream) = channel else { return drop_channel(cluster, &channel) };
     upstream.served += 1;
     let is_worn = cluster.is_worn(&upstream);
     let kept = clean
@@ -279,30 +340,40 @@ fn keep_or_close(exchange: &Exchange<'_>, cluster: &ClusterState, mut upstream: 
     }
 }
 
+/// A connection that carried this request alone is closed with it.
+fn drop_channel(cluster: &ClusterState, channel: &Channel) {
+    if !matches!(channel, Channel::Http2(_)) {
+        cluster.stats.closed(1);
+    }
+}
+
 /// Bytes in both directions until both sides are done.
 async fn tunnel(
     exchange: &mut Exchange<'_>,
-    io: &mut Io<'_>,
-    upstream: &mut Upstream,
+    io: &mut Downstream<'_, '_>,
+    channel: &mut Channel,
     input: &mut Option<Buffer>,
     down: &mut Relay,
     down_body: &mut Body,
 ) {
     let worker = exchange.connection.worker.clone();
     let pool = &worker.buffers;
-    let (mut reader, mut writer) = upstream.stream.split();
-    let mut up = Relay::new(pool.take_output(), Encoding::Plain);
+    let frames = Encoding::Frames { trailers: false };
+    let mut up = match channel {
+        Channel::Http1(_) | Channel::Bytes(_) => Relay::new(pool.take_output(), Encoding::Plain),
+        Channel::Http2(_) => Relay::after_head(frames, false),
+    };
     let mut up_body = Body::new(Framing::UntilClose);
     let mut down_done = false;
     let mut up_done = false;
     poll_fn(|context| {
         if !down_done {
-            let mut source = Source { reader: &mut reader, input };
-            down_done = one_way(down, down_body, &mut source, &mut io.writer, pool, context)?;
+            down_done = channel
+                .with_source(input, |source| one_way(down, down_body, source, io.sink(), pool, context))?;
         }
         if !up_done {
-            let mut source = Source { reader: &mut io.reader, input: &mut io.input };
-            up_done = one_way(&mut up, &mut up_body, &mut source, &mut writer, pool, context)?;
+            let (relay, body) = (&mut up, &mut up_body);
+            up_done = channel.with_sink(|sink| one_way(relay, body, io.source(), sink, pool, context))?;
         }
         if down_done && up_done { Poll::Ready(Ok::<(), RelayError>(())) } else { Poll::Pending }
     })
@@ -317,20 +388,16 @@ async fn tunnel(
 fn one_way(
     relay: &mut Relay,
     body: &mut Body,
-    source: &mut Source<'_, '_>,
-    writer: &mut WriteHalf<'_>,
+    source: Source<'_, '_>,
+    mut sink: Sink<'_, '_>,
     pool: &Pool,
     context: &mut Context<'_>,
 ) -> Result<bool, RelayError> {
-    let ended = |context: &mut Context<'_>,
-                 writer: &mut WriteHalf<'_>,
-                 relay: &mut Relay,
-                 body: &mut Body,
-                 source: &mut Source<'_, '_>| {
-        ready!(relay.poll(body, source, writer, pool, context))?;
-        Pin::new(writer).poll_shutdown(context).map_err(RelayError::Write)
+    let ended = || {
+        ready!(relay.poll(body, source, sink.lend(), pool, context))?;
+        sink.poll_shutdown(context).map_err(RelayError::Write)
     };
-    match ended(context, writer, relay, body, source) {
+    match ended() {
         Poll::Ready(Ok(())) => Ok(true),
         Poll::Ready(Err(error)) => Err(error),
         Poll::Pending => Ok(false),

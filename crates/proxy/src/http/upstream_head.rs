@@ -28,7 +28,7 @@ pub fn finish(exchange: &mut Exchange<'_>, decision: &Decision<'_>, forwarding: 
     match exchange.body.framing() {
         Framing::Chunked => exchange.request.set_known(Known::TransferEncoding, b"chunked"),
         // A method that usually has a body says that this one is empty.
-        Framing::None if exchange.upgrade.is_none() && usually_has_body(exchange.request.method()) => {
+        Framing::None if !exchange.is_tunnel() && usually_has_body(exchange.request.method()) => {
             exchange.request.set_known(Known::ContentLength, b"0");
         }
         _ => {}

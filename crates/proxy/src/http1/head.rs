@@ -151,6 +151,11 @@ impl Head {
         self.path = self.push(path.as_bytes());
     }
 
+    /// Replaces the method.
+    pub fn set_method(&mut self, method: &str) {
+        self.method = self.push(method.as_bytes());
+    }
+
     /// The method.
     pub fn method(&self) -> &str {
         self.text(self.method)
@@ -279,7 +284,9 @@ impl Head {
     pub fn write_request(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.slice(self.method));
         out.push(b' ');
-        out.extend_from_slice(self.slice(self.path));
+        // CONNECT asks for a host, not for something on it.
+        let target = if self.path == Span::default() { self.authority } else { self.path };
+        out.extend_from_slice(self.slice(target));
         out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
         out.extend_from_slice(self.slice(self.authority));
         out.extend_from_slice(b"\r\n");
@@ -297,7 +304,8 @@ impl Head {
         self.write_fields(out);
     }
 
-    fn write_fields(&self, out: &mut Vec<u8>) {
+    /// Appends the header lines.
+    pub fn write_fields(&self, out: &mut Vec<u8>) {
         for field in self.live() {
             out.extend_from_slice(self.slice(field.name));
             out.extend_from_slice(b": ");

@@ -151,7 +151,9 @@ fn request_with<'b>(
     };
     check_authority(authority, is_http_10)?;
     parts.authority = Span::of(bytes, authority);
-    parts.path = Span::of(bytes, target.path.as_bytes());
+    if !target.path.is_empty() {
+        parts.path = Span::of(bytes, target.path.as_bytes());
+    }
     Ok(Some((length, parts)))
 }
 
@@ -225,7 +227,7 @@ impl<'a> Target<'a> {
 
 /// One host and perhaps a port: nothing that somebody could take for a list,
 /// a user or a path.
-fn check_authority(authority: &[u8], may_be_empty: bool) -> Result<(), Refusal> {
+pub fn check_authority(authority: &[u8], may_be_empty: bool) -> Result<(), Refusal> {
     const INVALID: Refusal = Refusal::bad("http.invalid_authority");
     if authority.is_empty() {
         return if may_be_empty { Ok(()) } else { Err(INVALID) };
@@ -273,6 +275,25 @@ pub fn response(
         ));
     }
     Ok(Some((length, parts)))
+}
+
+/// The trailers in their lines, which were checked and have no empty line at
+/// their end; `None` when there are none.
+pub fn trailers(lines: &[u8]) -> Result<Option<Head>, Refusal> {
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let mut block = lines.to_vec();
+    block.extend_from_slice(b"\r\n");
+    let mut headers = [httparse::EMPTY_HEADER; ON_STACK];
+    let Ok(httparse::Status::Complete((_, found))) = httparse::parse_headers(&block, &mut headers) else {
+        return Err(CODEC_ERROR);
+    };
+    let mut head = Head::response(Vec::new(), Vec::new(), 0);
+    for header in found {
+        head.add(header.name.as_bytes(), header.value);
+    }
+    Ok(Some(head))
 }
 
 /// Whether the block of trailer lines, with the empty line at its end, is

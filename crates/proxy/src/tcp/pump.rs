@@ -14,7 +14,8 @@ use tokio::io::{AsyncWrite as _, Interest};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::buffer::{Buffer, Pool};
-use crate::http::relay::{Body, Encoding, Relay, RelayError, Source};
+use crate::http::body::{Body, RelayError};
+use crate::http::relay::{Encoding, Relay};
 use crate::http1::framing::Framing;
 
 /// After so many bytes the kernel takes over.
@@ -101,12 +102,14 @@ impl Pump {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         if self.spliced.is_none() {
-            let mut source = Source { reader, input: &mut self.input };
-            let polled = self.relay.poll(&mut self.body, &mut source, writer, pool, context);
+            let polled =
+                self.relay.poll_direct(&mut self.body, reader, &mut self.input, writer, pool, context);
             if polled.is_ready() || self.no_pipe || self.body.data < SPLICE_AFTER || self.input.is_some() {
                 return polled.map_err(|error| match error {
                     RelayError::Read(error) | RelayError::Write(error) => error,
-                    RelayError::Ended | RelayError::Malformed(_) => io::ErrorKind::UnexpectedEof.into(),
+                    RelayError::Ended | RelayError::Malformed(_) | RelayError::Reset(_) => {
+                        io::ErrorKind::UnexpectedEof.into()
+                    }
                 });
             }
             match Spliced::open() {

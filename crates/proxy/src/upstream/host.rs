@@ -10,6 +10,7 @@ use routing::filter_chain::Transport;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::http2::client::Pool;
 use crate::identities::PeerId;
 use crate::io::is_quiet;
 use crate::upstream::pool::{Queue, Slot};
@@ -39,6 +40,8 @@ pub struct Host {
     pub vitals: Arc<Vitals>,
     /// Requests that wait for one of its connections.
     pub queue: Rc<Queue>,
+    /// Connections that many requests share.
+    pub http2: Pool,
 }
 
 /// A connection to a host.
@@ -83,6 +86,7 @@ impl Host {
             priority: 0,
             vitals,
             queue: Rc::default(),
+            http2: Pool::default(),
         }
     }
 
@@ -112,7 +116,7 @@ impl Host {
 
     /// Whether there are idle connections.
     pub fn has_idle(&self) -> bool {
-        !self.idle.borrow().is_empty()
+        !self.idle.borrow().is_empty() || !self.http2.is_empty()
     }
 
     /// How many idle connections there are.
@@ -124,11 +128,13 @@ impl Host {
     pub fn retire(&self) {
         self.retired.set(true);
         self.idle.borrow_mut().clear();
+        self.http2.retire();
     }
 
     /// Closes connections that were idle for too long or that the peer
     /// closed; says how many.
     pub fn sweep(&self, now: Instant, limit: Duration) -> u64 {
+        self.http2.sweep(now, limit);
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         idle.retain(|idle| now.duration_since(idle.since) < limit && is_quiet(&idle.upstream.stream));

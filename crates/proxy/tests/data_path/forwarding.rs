@@ -73,7 +73,9 @@ fn bodies_go_through_however_they_are_framed() {
     let close = client.get("/close", "");
     assert_eq!((close.body.as_str(), close.header("transfer-encoding")), ("until the end", Some("chunked")));
     assert_eq!(client.get("/none", "").status, 204);
-    assert_eq!(client.get("/early", "").status, 200);
+    let hints = client.get("/early", "");
+    assert_eq!((hints.status, hints.header("link")), (103, Some("x")));
+    assert_eq!(client.response().status, 200);
     let large = vec![b'x'; 3 << 20];
     client
         .send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", large.len()))

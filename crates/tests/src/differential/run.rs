@@ -19,7 +19,7 @@ use super::shrink::{smaller_objects, smaller_requests};
 use super::world::{self, Plane, Pod};
 
 /// So many requests are under way at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 /// Lines of access logs are there by then.
 const WRITTEN: Duration = Duration::from_millis(1500);
 /// A difference that is not seen so often was chance.

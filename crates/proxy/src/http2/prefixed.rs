@@ -1,0 +1,82 @@
+//! A connection of which some bytes were read before it was known what it
+//! is.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::buffer::Buffer;
+use crate::worker::Worker;
+
+/// Reads what was read before, then the connection.
+#[derive(Debug)]
+pub struct Prefixed {
+    stream: TcpStream,
+    input: Option<Buffer>,
+    /// Whose buffer it is.
+    worker: Rc<Worker>,
+}
+
+impl Prefixed {
+    /// With these bytes in front.
+    pub fn new(stream: TcpStream, input: Option<Buffer>, worker: Rc<Worker>) -> Prefixed {
+        Prefixed { stream, input, worker }
+    }
+}
+
+impl AsyncRead for Prefixed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(mut buffer) = self.input.take() {
+            let count = buffer.len().min(room.remaining());
+            room.put_slice(&buffer.filled()[..count]);
+            buffer.consume(count);
+            if buffer.is_empty() {
+                self.worker.buffers.give(buffer);
+            } else {
+                self.input = Some(buffer);
+            }
+            if count > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Pin::new(&mut self.stream).poll_read(context, room)
+    }
+}
+
+impl AsyncWrite for Prefixed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
