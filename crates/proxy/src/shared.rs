@@ -21,9 +21,9 @@ pub struct Shared {
     config: ArcSwap<Config>,
     generation: AtomicU64,
     draining: AtomicBool,
-    tells_reasons: AtomicBool,
     /// Draining has begun.
     pub drained: Notify,
+    tells_reasons: AtomicBool,
     /// Who this proxy is.
     pub identity: Identity,
     /// All metrics.
@@ -57,8 +57,8 @@ impl Shared {
             config: ArcSwap::default(),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
-            tells_reasons: AtomicBool::new(identity.tells_reasons()),
             drained: Notify::new(),
+            tells_reasons: AtomicBool::new(identity.tells_reasons()),
             identity,
             registry: Registry::default(),
             logs,
