@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use routing::address::canonical;
 use routing::decision::handed_to;
@@ -18,6 +18,7 @@ use crate::chain::Kind;
 use crate::http::connection::{self, Connection, Version};
 use crate::inspect::{Seen, inspect};
 use crate::tcp;
+use crate::unserved::Unserved;
 use crate::worker::Worker;
 
 /// Connections that wait to be accepted.
@@ -84,6 +85,7 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
     };
     let listener = handed_to(&live.config, arrived_at, local).clone();
     drop(live);
+    let started_at = SystemTime::now();
     let mut input = None;
     let stats = &worker.stats;
     let timed_out = || stats.inspection_timeout.increment();
@@ -91,6 +93,8 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
     let Ok(seen) = seen else { return };
     let Some(chain) = find_chain(&listener, local, peer, &seen) else {
         stats.no_chain.increment();
+        let (listener, server_name) = (&*listener, seen.server_name.as_str());
+        Unserved { listener, started_at, local, accepted_at, peer, server_name }.log(worker);
         return;
     };
     let chain = worker.chain(&listener, &chain);

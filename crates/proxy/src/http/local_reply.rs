@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use routing::decision::Decision;
+use tokio::time::Instant;
 
 use crate::flags::Flag;
 use crate::http::connection::{Connection, Io, Next};
@@ -78,7 +79,7 @@ pub async fn send(
         head.status = 200;
         head.add(b"content-type", b"application/grpc");
         head.add(b"grpc-status", status.to_string().as_bytes());
-        if !body.is_empty() {
+        if !body.is_empty() && !exchange.is_head_request() {
             head.add(b"grpc-message", &percent_encoded(&body));
         }
         body = Bytes::new();
@@ -86,7 +87,9 @@ pub async fn send(
             head.set_known(Known::ContentLength, b"0");
         }
     } else {
-        head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
+        if reply.status != 204 || !body.is_empty() {
+            head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
+        }
         if !body.is_empty() {
             head.add(b"content-type", b"text/plain");
         }
@@ -131,9 +134,23 @@ pub async fn send(
     }
 }
 
-/// A body that came with its head is passed over, so that the connection can
-/// be kept. One that is still to come ends it.
+/// Something took time before this answer.
+const WAITED: [Flag; 6] = [
+    Flag::UpstreamConnectionFailure,
+    Flag::UpstreamConnectionTermination,
+    Flag::UpstreamProtocolError,
+    Flag::UpstreamRemoteReset,
+    Flag::UpstreamTimeout,
+    Flag::DelayInjected,
+];
+
+/// A body that came while something else was waited for is passed over, so
+/// that the connection can be kept. One that is still to come ends it, and an
+/// answer that is given at once does not look at the body, as in Envoy.
 fn pass_over_body(exchange: &mut Exchange<'_>, io: &mut Io<'_>) {
+    if !WAITED.iter().any(|flag| exchange.flags.has(*flag)) {
+        return;
+    }
     while !exchange.body.is_done()
         && let Some(input) = io.input.as_mut().filter(|input| !input.is_empty())
     {
@@ -142,6 +159,9 @@ fn pass_over_body(exchange: &mut Exchange<'_>, io: &mut Io<'_>) {
             Ok(None) if exchange.body.is_done() => {}
             Ok(None) | Err(_) => break,
         }
+    }
+    if exchange.body.is_done() && exchange.request_done.is_none() {
+        exchange.request_done = Some(Instant::now());
     }
     if let Some(empty) = io.input.take_if(|input| input.is_empty()) {
         exchange.connection.worker.buffers.give(empty);

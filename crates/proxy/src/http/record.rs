@@ -133,8 +133,8 @@ impl Record for View<'_, '_> {
 
     fn request_header(&self, name: &str) -> Option<&[u8]> {
         let name = if name == "host" { ":authority" } else { name };
-        // What was no request has no scheme either.
-        if name == ":scheme" && self.exchange.request.method().is_empty() {
+        // What was no request has no line either.
+        if name.starts_with(':') && self.exchange.request.method().is_empty() {
             return None;
         }
         self.exchange.request.find(name)
@@ -154,7 +154,8 @@ impl Record for View<'_, '_> {
     }
 
     fn response_code(&self) -> u16 {
-        self.exchange.status
+        // An answer of our own has none before it is sent, as in Envoy.
+        if self.exchange.answered_here { 0 } else { self.exchange.status }
     }
 
     fn response_flags(&self) -> Option<&str> {
@@ -300,6 +301,10 @@ macro_rules! as_the_view_says {
 }
 
 impl Record for Finished<'_, '_> {
+    fn response_code(&self) -> u16 {
+        self.view.exchange.status
+    }
+
     fn response_flags(&self) -> Option<&str> {
         Some(self.flags)
     }
@@ -313,7 +318,6 @@ impl Record for Finished<'_, '_> {
         request_header(name: &str) -> Option<&[u8]>;
         response_header(name: &str) -> Option<&[u8]>;
         protocol() -> Option<&str>;
-        response_code() -> u16;
         response_code_details() -> Option<&str>;
         connection_termination_details() -> Option<&str>;
         upstream_transport_failure_reason() -> Option<&str>;

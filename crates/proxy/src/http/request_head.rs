@@ -223,6 +223,9 @@ fn clean(exchange: &mut Exchange<'_>) {
         request.set_known(Known::XEnvoyInternal, b"true");
         return;
     }
+    if is_edge {
+        request.set(b"x-envoy-external-address", exchange.remote.ip().to_string().as_bytes());
+    }
     let is_suspect = |name: &[u8]| name.len() > 8 && name[..8].eq_ignore_ascii_case(b"x-envoy-");
     if !request.iter().any(|(name, _)| is_suspect(name)) {
         return;

@@ -15,6 +15,7 @@ use crate::http::channel::Channel;
 use crate::http::connection::Next;
 use crate::http::ends::{Departure, Downstream, Sink, Source};
 use crate::http::exchange::Exchange;
+use crate::http::local_reply;
 use crate::http::relay::{Encoding, Relay};
 use crate::http::response_head;
 use crate::http1::framing::Framing;
@@ -170,7 +171,8 @@ fn prepare_head(
         head.set_known(Known::XEnvoyAttemptCount, exchange.attempts.to_string().as_bytes());
     }
     if exchange.grpc_status.is_some() {
-        exchange.grpc_status = Some(grpc_status(head).unwrap_or(0));
+        let status = grpc_status(head).unwrap_or_else(|| local_reply::grpc_status(head.status));
+        exchange.grpc_status = Some(status);
     }
     response_head::finish(exchange, Some(decision), head);
     if is_http2 {

@@ -24,7 +24,7 @@ use crate::http::connection::{self, Connection, Next};
 use crate::http::ends::Downstream;
 use crate::http::exchange;
 use crate::http1::framing::Framing;
-use crate::http1::head::{Head, Parts};
+use crate::http1::head::Head;
 use crate::http1::parse::Refusal;
 use crate::http2::head;
 use crate::http2::prefixed::Prefixed;

@@ -159,6 +159,25 @@ fn a_client_that_tells_who_it_is_stands_in_the_servers_metrics() {
 }
 
 #[test]
+fn a_connection_that_no_chain_takes_stands_in_the_listeners_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access.log");
+    let mut narrow = listener(manager(json!([])));
+    narrow["filter_chains"][0]["filter_chain_match"] = json!({"destination_port": 1});
+    narrow["access_log"] = json!([{"name": "file",
+        "filter": {"response_flag_filter": {"flags": ["NR"]}},
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": log,
+            "log_format": {"text_format_source": {"inline_string":
+                "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %DOWNSTREAM_LOCAL_ADDRESS%\n"}}}}]);
+    let mut proxy = proxy(json!([narrow]), json!([]));
+    assert_eq!(proxy.client().rest(), "");
+    let expected = format!("NR filter_chain_not_found {}\n", proxy.address);
+    proxy.handle.take().expect("it runs").stop();
+    assert_eq!(std::fs::read_to_string(&log).expect("it was written"), expected);
+}
+
+#[test]
 fn answers_of_our_own_name_the_object_behind_them() {
     let rules = |name: &str| json!({"filter_metadata": {"lateen": {"object": format!("VirtualService/default/{name}"), "path": "http[1]"}}});
     let routes = json!([

@@ -68,7 +68,7 @@ fn verdict(outcome: &Outcome) -> ExitCode {
 
 fn options(arguments: &[&str]) -> Result<Options> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?;
-    let mut options = Options { seed: now.as_secs() % 1_000_000_000, configurations: 40, requests: 600 };
+    let mut options = Options { seed: now.as_secs() % 1_000_000_000, configurations: 25, requests: 400 };
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
         let mut number =
