@@ -1,22 +1,28 @@
 //! Listening sockets, and what happens to a connection until it is known
 //! who serves it.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use routing::address::canonical;
 use routing::decision::handed_to;
 use routing::filter_chain::ConnectionInfo;
 use routing::listener::Listener;
+use routing::proxy_protocol::Expected;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::buffer::Buffer;
 use crate::chain::Kind;
 use crate::http::connection::{self, Connection, Version};
 use crate::inspect::{Seen, inspect};
+use crate::io::poll_fill;
+use crate::proxy_protocol::{self, Found};
 use crate::tcp;
 use crate::unserved::Unserved;
 use crate::worker::Worker;
@@ -43,6 +49,8 @@ pub fn bind(address: SocketAddr) -> io::Result<StdListener> {
 
 /// Accepts connections for ever.
 pub async fn accept(worker: Rc<Worker>, name: Arc<str>, listener: TcpListener) {
+    worker.shared.accept_began();
+    let _accepting = Accepting(worker.clone());
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -53,6 +61,15 @@ pub async fn accept(worker: Rc<Worker>, name: Arc<str>, listener: TcpListener) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Counts a task that accepts, however it ends.
+struct Accepting(Rc<Worker>);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.shared.accept_ended();
     }
 }
 
@@ -88,6 +105,14 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
     let started_at = SystemTime::now();
     let mut input = None;
     let stats = &worker.stats;
+    let (mut peer, mut local) = (peer, local);
+    if let Some(expected) = &listener.proxy_protocol {
+        match announced(worker, &listener, expected, &mut stream, &mut input).await {
+            None => return,
+            Some(None) => {}
+            Some(Some((source, destination))) => (peer, local) = (canonical(source), canonical(destination)),
+        }
+    }
     let timed_out = || stats.inspection_timeout.increment();
     let seen = inspect(&listener, local.port(), &mut stream, &mut input, &worker.buffers, timed_out).await;
     let Ok(seen) = seen else { return };
@@ -111,6 +136,52 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
         Kind::Tcp(_) => tcp::serve(connection, stream, input, seen.server_name).await,
         Kind::Unsupported => stats.unsupported_transport.increment(),
         Kind::Close => {}
+    }
+}
+
+/// Who the client was and where it connected, as the header in front of the
+/// connection tells. `None`: the connection is closed.
+async fn announced(
+    worker: &Worker,
+    listener: &Listener,
+    expected: &Expected,
+    stream: &mut TcpStream,
+    input: &mut Option<Buffer>,
+) -> Option<Option<(SocketAddr, SocketAddr)>> {
+    let limit = listener.inspection_timeout.unwrap_or(Duration::MAX);
+    let (mut reader, _) = stream.split();
+    let found = tokio::time::timeout(
+        limit,
+        poll_fn(|context| {
+            loop {
+                let bytes = input.as_ref().map_or(&[][..], Buffer::filled);
+                match if bytes.is_empty() { Found::Partial } else { proxy_protocol::find(bytes) } {
+                    Found::Partial => {}
+                    found => return Poll::Ready(found),
+                }
+                match ready!(poll_fill(&mut reader, input, &worker.buffers, false, context)) {
+                    Ok(0) | Err(_) => return Poll::Ready(Found::Malformed),
+                    Ok(_) => {}
+                }
+            }
+        }),
+    )
+    .await;
+    match found {
+        Ok(Found::Header { length, version, addresses }) if !expected.refused.contains(&version) => {
+            if let Some(buffer) = input {
+                buffer.consume(length);
+            }
+            if let Some(empty) = input.take_if(|input| input.is_empty()) {
+                worker.buffers.give(empty);
+            }
+            Some(addresses)
+        }
+        Ok(Found::None) if expected.optional => Some(None),
+        _ => {
+            worker.stats.bad_announcement.increment();
+            None
+        }
     }
 }
 

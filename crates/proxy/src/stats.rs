@@ -192,8 +192,8 @@ pub struct ConnectionStats {
     pub no_chain: Counter,
     /// Connections that would have to be TLS.
     pub unsupported_transport: Counter,
-    /// Connections that are not of HTTP/1.
-    pub unsupported_protocol: Counter,
+    /// Connections that did not begin with the PROXY header they should have.
+    pub bad_announcement: Counter,
     /// Connections that gave no sign for too long.
     pub inspection_timeout: Counter,
 }
@@ -210,7 +210,7 @@ impl ConnectionStats {
             accepted: counter("envoy_listener_downstream_cx_total", "listener.downstream_cx_total"),
             no_chain: counter("envoy_listener_no_filter_chain_match", "listener.no_filter_chain_match"),
             unsupported_transport: counter("lateen_unsupported_transport", "lateen.unsupported_transport"),
-            unsupported_protocol: counter("lateen_unsupported_protocol", "lateen.unsupported_protocol"),
+            bad_announcement: counter("envoy_proxy_proto_versions_error", "proxy_proto.versions_error"),
             inspection_timeout: counter(
                 "envoy_listener_downstream_pre_cx_timeout",
                 "listener.downstream_pre_cx_timeout",

@@ -19,6 +19,7 @@ use crate::chain::{Kind, TcpChain};
 use crate::flags::{Flag, Flags};
 use crate::http::connection::Connection;
 use crate::identities::{PeerId, ServiceId};
+use crate::proxy_protocol::announce;
 use crate::report::TcpKey;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::host::{Host, Upstream};
@@ -108,6 +109,11 @@ async fn open(session: &mut Session, connection: &Connection, chain: &TcpChain) 
         match pool::dial(&cluster, &host, worker.shared.upstream_tos, slot).await {
             Ok(upstream) => {
                 cluster.note(&host, Outcome::Served);
+                let mut upstream = upstream;
+                if let Some(version) = cluster.cluster.proxy_protocol {
+                    // An endpoint that is gone already is noticed when bytes move.
+                    let _ = announce(&mut upstream.stream, version, connection.peer, connection.local).await;
+                }
                 session.upstream_local = Some(upstream.local);
                 session.transport_failure.clear();
                 return Some(upstream);

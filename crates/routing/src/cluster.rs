@@ -17,6 +17,7 @@ use xds::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryTy
 use xds::envoy::config::core::v3::{
     BindConfig, Http2ProtocolOptions, TransportSocket, socket_option, transport_socket,
 };
+use xds::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use xds::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::UpstreamProtocolOptions;
 use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
@@ -28,6 +29,7 @@ use crate::http2::Http2;
 use crate::invalid::{Invalid, Within};
 use crate::message::{decode, duration, positive};
 use crate::metadata::{self, origin};
+use crate::proxy_protocol::Version;
 pub use policy::{Policy, SlowStart};
 pub use protection::{FailurePercentage, Limits, OutlierDetection, RetryBudget, Rule, SuccessRate};
 
@@ -57,6 +59,8 @@ pub struct Cluster {
     pub max_requests_per_connection: Option<u32>,
     /// How bytes travel when no endpoint says otherwise.
     pub transport: Transport,
+    /// The header that tells endpoints who the client is.
+    pub proxy_protocol: Option<Version>,
     /// How bytes travel to endpoints with these marks.
     pub transport_matches: Box<[TransportMatch]>,
     /// Which HTTP is spoken.
@@ -211,6 +215,7 @@ impl Cluster {
             .as_ref()
             .and_then(|options| options.common_http_protocol_options.as_ref())
             .or(wire.common_http_protocol_options.as_ref());
+        let (socket, proxy_protocol) = announced(wire.transport_socket.as_ref())?;
         let istio = wire.metadata.as_ref().and_then(|metadata| metadata.filter_metadata.get("istio"));
         Ok(Cluster {
             name: wire.name.as_str().into(),
@@ -231,7 +236,8 @@ impl Cluster {
                 .and_then(|common| common.max_requests_per_connection)
                 .or(wire.max_requests_per_connection)
                 .filter(|max| *max > 0),
-            transport: transport(wire.transport_socket.as_ref()).within("transport_socket")?,
+            transport: transport(socket.as_ref()).within("transport_socket")?,
+            proxy_protocol,
             transport_matches: transport_matches(wire)?,
             protocol: protocol(wire, options.as_ref()),
             http2: Http2::compile(http2_options(wire, options.as_ref())),
@@ -368,6 +374,23 @@ fn http2_options<'w>(
         Some(UpstreamProtocolOptions::AutoConfig(config)) => config.http2_protocol_options.as_ref(),
         None => wire.http2_protocol_options.as_ref(),
     }
+}
+
+/// What is inside a transport that begins with a PROXY header, and the
+/// header's version.
+fn announced(
+    socket: Option<&TransportSocket>,
+) -> Result<(Option<TransportSocket>, Option<Version>), Invalid> {
+    let Some(transport_socket::ConfigType::TypedConfig(any)) =
+        socket.and_then(|socket| socket.config_type.as_ref())
+    else {
+        return Ok((socket.cloned(), None));
+    };
+    if message_name(&any.type_url) != ProxyProtocolUpstreamTransport::full_name() {
+        return Ok((socket.cloned(), None));
+    }
+    let wire: ProxyProtocolUpstreamTransport = decode(any).within("transport_socket")?;
+    Ok((wire.transport_socket, Some(Version::compile(wire.config.as_ref()))))
 }
 
 /// Unknown ways of carrying bytes are refused: one of them may be the only

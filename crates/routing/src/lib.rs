@@ -42,6 +42,7 @@ pub mod metadata;
 pub mod outlier;
 pub mod path;
 pub mod percent;
+pub mod proxy_protocol;
 pub mod redirect;
 pub mod regex_match;
 pub mod retry;

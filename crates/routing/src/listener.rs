@@ -13,6 +13,7 @@ use xds::envoy::config::listener::v3::listener_filter::ConfigType as ListenerCon
 use xds::envoy::config::listener::v3::listener_filter_chain_match_predicate::Rule;
 use xds::envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
 use xds::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
+use xds::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 use xds::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use xds::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager as WireHcm;
 use xds::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy as WireTcpProxy;
@@ -26,8 +27,9 @@ use crate::hcm::HttpConnectionManager;
 use crate::http_filter::guards_access;
 use crate::invalid::{Invalid, Within};
 use crate::istio::{self, Stats};
-use crate::message::duration;
+use crate::message::{decode, duration};
 use crate::metadata::origin;
+use crate::proxy_protocol::Expected;
 use crate::tcp_proxy::TcpProxy;
 
 /// A compiled listener.
@@ -46,6 +48,8 @@ pub struct Listener {
     pub use_original_dst: bool,
     /// The original destination is restored.
     pub original_dst: bool,
+    /// What stands in front of connections.
+    pub proxy_protocol: Option<Expected>,
     /// Whether the connection's own first bytes are looked at.
     pub tls_inspector: Inspector,
     /// Whether HTTP is recognised.
@@ -209,6 +213,7 @@ impl Listener {
             bind_to_port: wire.bind_to_port.or(deprecated).unwrap_or(true),
             use_original_dst: wire.use_original_dst.unwrap_or(false),
             original_dst: wire.use_original_dst.unwrap_or(false),
+            proxy_protocol: None,
             tls_inspector: Inspector::Absent,
             http_inspector: Inspector::Absent,
             inspection_timeout: match &wire.listener_filters_timeout {
@@ -238,6 +243,8 @@ impl Listener {
         let name = message_name(&any.type_url);
         if name == OriginalDst::full_name() {
             self.original_dst = true;
+        } else if name == ProxyProtocol::full_name() {
+            self.proxy_protocol = Some(Expected::compile(&decode(any)?));
         } else if name == TlsInspector::full_name() {
             self.tls_inspector = Inspector::Present(disabled);
         } else if name == HttpInspector::full_name() {

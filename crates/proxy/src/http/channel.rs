@@ -17,6 +17,7 @@ use crate::http::connection::Version;
 use crate::http::ends::{Departure, Downstream, Sink, Source};
 use crate::http::exchange::{Exchange, Tunnel};
 use crate::http2::client::{Connection, SendError, Stream, Turn, reset_of};
+use crate::proxy_protocol::announce;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::host::{Host, Upstream};
 use crate::upstream::{ClusterState, pool};
@@ -110,7 +111,7 @@ pub async fn acquire(
         let (stream, used) = waiting(exchange, io, alarm, deadlines, getting).await?;
         return Ok((Channel::Http2(Box::new(stream)), used));
     }
-    if !fresh && !terminates {
+    if !fresh && !terminates && cluster.cluster.proxy_protocol.is_none() {
         let (idle, closed) = host.take_idle();
         cluster.stats.closed(closed);
         if let Some(upstream) = idle {
@@ -118,7 +119,7 @@ pub async fn acquire(
         }
     }
     let connecting = async {
-        let opened = match terminates {
+        let opened = match terminates || cluster.cluster.proxy_protocol.is_some() {
             true => dial(exchange, worker, cluster, host).await.map(|upstream| (upstream, false)),
             false => pool::open(cluster, host, exchange.priority, worker.shared.upstream_tos).await,
         };
@@ -164,13 +165,21 @@ async fn stream(
 ) -> Result<(Stream, bool), Acquire> {
     let mut fresh = fresh;
     loop {
-        let (connection, mut used) = shared(exchange, worker, cluster, host, fresh).await?;
+        let (connection, mut used) = match cluster.cluster.proxy_protocol {
+            None => shared(exchange, worker, cluster, host, fresh).await?,
+            // Such a connection speaks for one client alone.
+            Some(_) => {
+                let made = start(exchange, worker, cluster, host).await;
+                (made.map_err(|error| Acquire::Failed(Rc::new(error)))?, false)
+            }
+        };
         fresh = false;
         used &= connection.is_used();
         let is_all = exchange.body.is_done()
             && exchange.body.replay().is_none_or(<[u8]>::is_empty)
             && !exchange.is_tunnel();
         let max_requests = cluster.cluster.max_requests_per_connection;
+        let max_requests = cluster.cluster.proxy_protocol.map_or(max_requests, |_| Some(1));
         match connection.send(&exchange.request, exchange.upgrade.as_deref(), is_all, max_requests).await {
             Ok(stream) => return Ok((stream, used)),
             // The server said good-bye in the meantime.
@@ -234,5 +243,13 @@ async fn dial(
     host: &Host,
 ) -> Result<Upstream, ConnectError> {
     let slot = pool::slot(cluster, host, exchange.priority).ok_or(ConnectError::Overflow)?;
-    pool::dial(cluster, host, worker.shared.upstream_tos, slot).await
+    let mut upstream = pool::dial(cluster, host, worker.shared.upstream_tos, slot).await?;
+    if let Some(version) = cluster.cluster.proxy_protocol {
+        let local = exchange.connection.local;
+        announce(&mut upstream.stream, version, exchange.remote, local).await.map_err(|error| {
+            cluster.stats.closed(1);
+            ConnectError::Refused(error)
+        })?;
+    }
+    Ok(upstream)
 }

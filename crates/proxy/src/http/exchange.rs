@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use routing::decision::{Outcome, on_request};
+use routing::headers::RequestHead as _;
 use routing::route::{Priority, Route};
 use routing::virtual_host::VirtualHost;
 use smallvec::SmallVec;
@@ -174,12 +175,22 @@ async fn serve<'c>(
         }
         Outcome::Respond(response) => {
             let reply = LocalReply::new(response.status, "direct_response").with_body(response.body.clone());
+            let reply = with_own_location(reply, &exchange.request);
             local_reply::send(exchange, io, Some(&decision), reply).await
         }
         Outcome::Forward(forwarding) => {
             forward::forward(exchange, &decision, forwarding, live, io, alarm).await
         }
     }
+}
+
+/// Something that was made, or is elsewhere, is where it was asked for: a
+/// fixed response says no other place, and Envoy says this one.
+fn with_own_location(reply: LocalReply, request: &Head) -> LocalReply {
+    if reply.status != 201 && !(300..400).contains(&reply.status) {
+        return reply;
+    }
+    reply.with("location", &format!("{}://{}{}", request.scheme(), request.authority(), request.path()))
 }
 
 /// Whose request it was that is refused before a route is looked for, as far

@@ -97,6 +97,9 @@ pub async fn send(
     exchange.details = reply.details;
     exchange.answered_here = true;
     response_head::finish(exchange, decision, &mut head);
+    if body.is_empty() && exchange.grpc_status.is_none() {
+        head.remove_named(b"content-type");
+    }
     crate::http::reason::tell(exchange, &mut head);
     if let Downstream::Http2(stream) = io {
         return send_frames(exchange, &mut stream.outgoing, head, body).await;

@@ -333,6 +333,7 @@ fn keep_or_close(exchange: &Exchange<'_>, cluster: &ClusterState, channel: Chann
     let is_worn = cluster.is_worn(&upstream);
     let kept = clean
         && !is_worn
+        && cluster.cluster.proxy_protocol.is_none()
         && exchange
             .host
             .as_ref()

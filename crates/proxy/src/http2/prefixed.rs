@@ -1,6 +1,8 @@
 //! A connection of which some bytes were read before it was known what it
-//! is.
+//! is, and that is read in portions: between two of them the streams take
+//! what came.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,12 +21,28 @@ pub struct Prefixed {
     input: Option<Buffer>,
     /// Whose buffer it is.
     worker: Rc<Worker>,
+    portion: Portion,
+}
+
+/// How much may still be read before others get their turn.
+#[derive(Debug, Clone, Default)]
+pub struct Portion(Rc<Cell<usize>>);
+
+/// Small frames cost more memory than their bytes say, and the `h2` crate
+/// closes a connection on which too many of them wait. A portion holds fewer.
+const PORTION: usize = 64 << 10;
+
+impl Portion {
+    /// A new turn begins.
+    pub fn renew(&self) {
+        self.0.set(PORTION);
+    }
 }
 
 impl Prefixed {
     /// With these bytes in front.
-    pub fn new(stream: TcpStream, input: Option<Buffer>, worker: Rc<Worker>) -> Prefixed {
-        Prefixed { stream, input, worker }
+    pub fn new(stream: TcpStream, input: Option<Buffer>, worker: Rc<Worker>, portion: Portion) -> Prefixed {
+        Prefixed { stream, input, worker, portion }
     }
 }
 
@@ -47,7 +65,15 @@ impl AsyncRead for Prefixed {
                 return Poll::Ready(Ok(()));
             }
         }
-        Pin::new(&mut self.stream).poll_read(context, room)
+        let left = self.portion.0.get();
+        if left == 0 {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = room.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, room);
+        self.portion.0.set(left.saturating_sub(room.filled().len() - before));
+        polled
     }
 }
 

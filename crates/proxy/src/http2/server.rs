@@ -27,7 +27,7 @@ use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::parse::Refusal;
 use crate::http2::head;
-use crate::http2::prefixed::Prefixed;
+use crate::http2::prefixed::{Portion, Prefixed};
 use crate::http2::stream::{Incoming, Outgoing};
 
 type Frames = h2::server::Connection<Prefixed, Bytes>;
@@ -74,10 +74,12 @@ enum Event {
 pub async fn serve(connection: Rc<Connection>, stream: TcpStream, input: Option<Buffer>) {
     let Some(http) = connection.http() else { return };
     let pool_of = connection.worker.clone();
-    let handshake = builder(http).handshake(Prefixed::new(stream, input, pool_of));
+    let portion = Portion::default();
+    portion.renew();
+    let handshake = builder(http).handshake(Prefixed::new(stream, input, pool_of, portion.clone()));
     let limit = http.manager.timeouts.idle.unwrap_or(Duration::MAX);
     match tokio::time::timeout(limit, handshake).await {
-        Ok(Ok(frames)) => serve_streams(&connection, http, frames).await,
+        Ok(Ok(frames)) => serve_streams(&connection, http, frames, portion).await,
         Ok(Err(error)) => tracing::debug!("HTTP/2 connection of a client: {error}"),
         Err(_) => {}
     }
@@ -102,7 +104,7 @@ fn builder(http: &HttpChain) -> Builder {
     builder
 }
 
-async fn serve_streams(connection: &Rc<Connection>, http: &HttpChain, mut frames: Frames) {
+async fn serve_streams(connection: &Rc<Connection>, http: &HttpChain, mut frames: Frames, portion: Portion) {
     let timeouts = &http.manager.timeouts;
     let opened = Instant::now();
     let whole = timeouts.max_connection_duration.map(|limit| opened + limit);
@@ -128,7 +130,8 @@ async fn serve_streams(connection: &Rc<Connection>, http: &HttpChain, mut frames
             Some(_) => None,
             None => earlier(timeouts.idle.filter(|_| is_quiet).map(|limit| quiet_since + limit), whole),
         };
-        match next(connection, &streams, &mut frames, &mut alarm, deadline, closing.is_some()).await {
+        match next(connection, &streams, &mut frames, &portion, &mut alarm, deadline, closing.is_some()).await
+        {
             Event::Request(request, respond) => {
                 streams.active.set(streams.active.get() + 1);
                 served += 1;
@@ -166,6 +169,7 @@ async fn next(
     connection: &Connection,
     streams: &Streams,
     frames: &mut Frames,
+    portion: &Portion,
     alarm: &mut Alarm,
     deadline: Option<Instant>,
     is_closing: bool,
@@ -173,6 +177,7 @@ async fn next(
     let mut changed = pin!(streams.changed.notified());
     let mut drained = pin!(connection.asked_to_drain());
     poll_fn(|context| {
+        portion.renew();
         match frames.poll_accept(context) {
             Poll::Ready(Some(Ok((request, respond)))) => {
                 return Poll::Ready(Event::Request(Box::new(request), respond));

@@ -1,6 +1,7 @@
 //! The data path as a whole, in this process: a proxy on a static
 //! configuration or a scripted control plane, in front of small backends.
 
+mod abuse;
 mod ads;
 mod backend;
 mod balancing;
@@ -11,6 +12,7 @@ mod http2;
 mod mirroring;
 mod peers;
 mod protection;
+mod proxy_protocol;
 mod reporting;
 mod setup;
 mod strictness;

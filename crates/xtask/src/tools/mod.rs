@@ -3,6 +3,7 @@
 
 mod debian;
 mod envoy;
+mod go;
 
 use anyhow::{Result, bail};
 
@@ -11,12 +12,14 @@ struct Tool {
     install: fn() -> Result<()>,
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 7] = [
     Tool { name: "nftables", install: || debian::install("nftables", "nft") },
     Tool { name: "curl", install: || debian::install("curl", "curl") },
     Tool { name: "iproute2", install: || debian::install("iproute2", "ip") },
     Tool { name: "h2load", install: || debian::install("nghttp2-client", "h2load") },
     Tool { name: "envoy", install: envoy::install },
+    Tool { name: "h2spec", install: go::h2spec },
+    Tool { name: "grpc-interop", install: go::grpc_interop },
 ];
 
 /// Installs the named tools, or all of them; what is there already is kept.

@@ -57,10 +57,10 @@ impl Relay {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), RelayError>> {
         loop {
-            // A head that waits goes together with the first data.
-            let wants_more = !self.ended && self.pulled.is_empty() && self.out.len() < 2 * NORMAL;
+            // A head that waits goes together with the first data, and small
+            // pieces go together.
             let mut starves = false;
-            if wants_more {
+            while !starves && !self.ended && self.pulled.is_empty() && self.out.len() < NORMAL {
                 match source.poll_piece(body, pool, context) {
                     Poll::Ready(piece) => self.take(piece?, body),
                     Poll::Pending => starves = true,
@@ -83,7 +83,7 @@ impl Relay {
     fn take(&mut self, piece: Piece, body: &mut Body) {
         match piece {
             Piece::Data(data) => {
-                self.pulled.owed = data.len();
+                self.pulled.owed += data.len();
                 self.take_data(data);
                 // A stream whose last frame has come ends with it.
                 if body.is_done() && body.trailer_lines().is_empty() {

@@ -1,0 +1,5 @@
+//! The data path against programs that others wrote.
+
+mod grpc;
+mod h2spec;
+mod stand;
