@@ -1,6 +1,5 @@
 //! The admin endpoint, as Envoy's: for people and tools on this machine.
 
-mod clusters;
 mod config_dump;
 mod text;
 
@@ -107,9 +106,9 @@ fn answer<B>(admin: &Admin, request: &Request<B>) -> Reply {
         "/ready" => ready(admin),
         "/config_dump" => json(&config_dump::all(admin, query.contains_key("include_eds"))),
         "/clusters" if query.get("format").is_some_and(|format| format == "json") => {
-            json(&clusters::json(admin))
+            json(&text::clusters_json(admin))
         }
-        "/clusters" => text(StatusCode::OK, clusters::lines(admin)),
+        "/clusters" => text(StatusCode::OK, text::clusters(admin)),
         "/listeners" if query.get("format").is_some_and(|format| format == "json") => {
             json(&text::listeners_json(admin))
         }
@@ -214,11 +213,14 @@ fn ready(admin: &Admin) -> Reply {
 }
 
 fn prometheus(admin: &Admin) -> Reply {
-    text(StatusCode::OK, admin.shared.registry.prometheus())
+    let mut all = admin.shared.registry.prometheus();
+    all.push_str(&text::circuit_breakers_prometheus(admin));
+    text(StatusCode::OK, all)
 }
 
 fn stats(admin: &Admin, query: &BTreeMap<String, String>) -> Reply {
     let mut lines = admin.shared.registry.dotted();
+    lines.push_str(&text::circuit_breakers(admin));
     lines.push_str(&text::server_stats(admin, admin.state().number()));
     let mut lines: Vec<&str> = lines.lines().collect();
     if query.contains_key("usedonly") {

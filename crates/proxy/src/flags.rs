@@ -19,6 +19,8 @@ pub enum Flag {
     UpstreamConnectionTermination,
     /// There is too much under way already.
     UpstreamOverflow,
+    /// There is not enough memory.
+    OverloadManager,
     /// No route matches.
     NoRoute,
     /// A delay was injected.
@@ -54,6 +56,7 @@ impl Flag {
             Flag::UpstreamConnectionFailure => "UF",
             Flag::UpstreamConnectionTermination => "UC",
             Flag::UpstreamOverflow => "UO",
+            Flag::OverloadManager => "OM",
             Flag::NoRoute => "NR",
             Flag::DelayInjected => "DI",
             Flag::FaultInjected => "FI",

@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -14,6 +15,8 @@ use routing::decision::handed_to;
 use routing::filter_chain::ConnectionInfo;
 use routing::listener::Listener;
 use routing::proxy_protocol::Expected;
+use rustix::fs::{Mode, OFlags};
+use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -51,10 +54,18 @@ pub fn bind(address: SocketAddr) -> io::Result<StdListener> {
 pub async fn accept(worker: Rc<Worker>, name: Arc<str>, listener: TcpListener) {
     worker.shared.accept_began();
     let _accepting = Accepting(worker.clone());
+    let mut spare = Spare::take();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 tokio::task::spawn_local(serve(worker.clone(), name.clone(), stream, peer));
+            }
+            // The peer was faster with leaving.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if is_out_of_descriptors(&error) => {
+                worker.stats.out_of_descriptors.increment();
+                spare.shed(&listener);
+                tokio::time::sleep(PAUSE).await;
             }
             Err(error) => {
                 tracing::warn!("listener `{name}`: {error}");
@@ -73,7 +84,41 @@ impl Drop for Accepting {
     }
 }
 
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let codes = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// A descriptor kept back, so that even without any other the newest
+/// connections can be taken and closed instead of being left to wait.
+struct Spare(Option<OwnedFd>);
+
+/// So many connections are closed before others get their turn.
+const SHED_AT_ONCE: usize = 64;
+
+impl Spare {
+    fn take() -> Spare {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        Spare(rustix::fs::open("/dev/null", flags, Mode::empty()).ok())
+    }
+
+    fn shed(&mut self, listener: &TcpListener) {
+        drop(self.0.take());
+        for _ in 0..SHED_AT_ONCE {
+            // Not blocking: the queue may be empty.
+            if rustix::net::accept_with(listener, SocketFlags::CLOEXEC).is_err() {
+                break;
+            }
+        }
+        *self = Spare::take();
+    }
+}
+
 async fn serve(worker: Rc<Worker>, name: Arc<str>, stream: TcpStream, peer: SocketAddr) {
+    let Some(_admitted) = worker.shared.overload.admit() else {
+        worker.stats.overflow.increment();
+        return;
+    };
     worker.connection_opened();
     let _open = OpenConnection(&worker);
     if stream.set_nodelay(true).is_err() {

@@ -13,6 +13,7 @@ use telemetry::metrics::Registry;
 use tokio::sync::Notify;
 
 use crate::identity::Identity;
+use crate::overload::Overload;
 use crate::upstream::protection::Protections;
 
 /// Shared by all threads; nothing in it is written on the path of a request.
@@ -36,6 +37,8 @@ pub struct Shared {
     /// The type of service of upstream connections, by which capture rules
     /// know them.
     pub upstream_tos: Option<u32>,
+    /// What the process as a whole may take.
+    pub overload: Overload,
     /// What workers share about clusters.
     pub protections: Protections,
     /// When the proxy started.
@@ -55,7 +58,12 @@ pub struct Live {
 
 impl Shared {
     /// With an empty configuration.
-    pub fn new(identity: Identity, logs: LogWriter, upstream_tos: Option<u32>) -> Shared {
+    pub fn new(
+        identity: Identity,
+        logs: LogWriter,
+        upstream_tos: Option<u32>,
+        memory_limit: Option<u64>,
+    ) -> Shared {
         Shared {
             config: ArcSwap::default(),
             generation: AtomicU64::new(0),
@@ -68,6 +76,7 @@ impl Shared {
             registry: Registry::default(),
             logs,
             upstream_tos,
+            overload: Overload::new(memory_limit),
             protections: Protections::default(),
             started: Instant::now(),
             started_at: SystemTime::now(),

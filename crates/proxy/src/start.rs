@@ -45,6 +45,9 @@ pub struct ProxyOptions {
     /// The type of service of upstream connections, by which capture rules
     /// know them.
     pub upstream_tos: Option<u32>,
+    /// How much memory may be used, in bytes; none: as much as the control
+    /// group allows.
+    pub memory_limit: Option<u64>,
     /// Changes what is logged, for `/logging`.
     pub set_log_level: Option<SetLogLevel>,
     /// Where the mesh's names go, when somebody answers questions about them.
@@ -123,7 +126,12 @@ pub struct Handle {
 /// Starts the data path on threads of its own.
 pub fn start(options: ProxyOptions) -> Result<Handle, StartError> {
     let logs = LogWriter::start().map_err(StartError::Thread)?;
-    let shared = Arc::new(Shared::new(Identity::new(options.node.clone()), logs, options.upstream_tos));
+    let shared = Arc::new(Shared::new(
+        Identity::new(options.node.clone()),
+        logs,
+        options.upstream_tos,
+        options.memory_limit,
+    ));
     let mut threads = Vec::new();
     let mut workers = Vec::new();
     for number in 0..worker_count(options.concurrency) {

@@ -188,6 +188,12 @@ pub struct ConnectionStats {
     pub active: Gauge,
     /// Connections that were accepted.
     pub accepted: Counter,
+    /// Connections beyond what the process may have.
+    pub overflow: Counter,
+    /// How often the kernel had no more descriptors.
+    pub out_of_descriptors: Counter,
+    /// Requests that were refused for want of memory.
+    pub refused_requests: Counter,
     /// Connections for which there was no filter chain.
     pub no_chain: Counter,
     /// Connections that would have to be TLS.
@@ -208,6 +214,15 @@ impl ConnectionStats {
         ConnectionStats {
             active: registry.gauge(active, Series { labels: &[], dotted: "server.total_connections" }),
             accepted: counter("envoy_listener_downstream_cx_total", "listener.downstream_cx_total"),
+            overflow: counter(
+                "envoy_listener_downstream_global_cx_overflow",
+                "listener.downstream_global_cx_overflow",
+            ),
+            out_of_descriptors: counter("lateen_out_of_descriptors", "lateen.out_of_descriptors"),
+            refused_requests: counter(
+                "envoy_http_downstream_rq_overload_close",
+                "http.downstream_rq_overload_close",
+            ),
             no_chain: counter("envoy_listener_no_filter_chain_match", "listener.no_filter_chain_match"),
             unsupported_transport: counter("lateen_unsupported_transport", "lateen.unsupported_transport"),
             bad_announcement: counter("envoy_proxy_proto_versions_error", "proxy_proto.versions_error"),

@@ -17,6 +17,7 @@ use crate::dns::Resolver;
 use crate::extensions::introduce;
 use crate::memory;
 use crate::outliers;
+use crate::overload;
 use crate::shared::Shared;
 use crate::start::{NameTables, SetLogLevel, XdsAddress};
 use crate::subscriber::{SharedInventory, Subscriber, is_initialized};
@@ -74,11 +75,12 @@ pub fn spawn(
 
 async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Order>) {
     let (found, mut resolutions) = unbounded_channel();
-    let mut resolver = Resolver::new(found);
+    let mut resolver = Resolver::new(found, supervisor.shared.upstream_tos);
     let inventory = SharedInventory::default();
     // What ends when another process takes over.
     let mut conversations: Vec<AbortHandle> = supervisor.start_admin(&inventory).into_iter().collect();
     tokio::spawn(outliers::watch(supervisor.shared.clone()));
+    tokio::spawn(watch_memory(supervisor.shared.clone()));
     let (events, mut stream) = unbounded_channel();
     let mut subscriber = supervisor.xds.take().map(|address| {
         let stream = ads::keep_open(address, supervisor.shared.upstream_tos, events.clone());
@@ -107,6 +109,16 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
         }
     }
     supervisor.control.stop();
+}
+
+/// Looks at the memory in use for ever.
+async fn watch_memory(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(overload::LOOK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        shared.overload.look();
+    }
 }
 
 impl Supervisor {

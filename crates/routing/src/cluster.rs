@@ -95,6 +95,19 @@ pub struct Cluster {
     pub keepalive: Option<Keepalive>,
 }
 
+/// When names are asked for again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refresh {
+    /// Where nothing else says when.
+    pub rate: Duration,
+    /// An answer says how long it is good.
+    pub respects_ttl: bool,
+    /// Up to so much later, so that not all proxies ask at once.
+    pub jitter: Duration,
+    /// After a failure: the first pause, doubled up to the longest.
+    pub after_failure: Option<(Duration, Duration)>,
+}
+
 /// Where endpoints come from.
 #[derive(Debug, Clone)]
 pub enum Discovery {
@@ -106,8 +119,8 @@ pub enum Discovery {
     StrictDns {
         /// The endpoints, named.
         endpoints: Arc<Endpoints>,
-        /// How long an answer is good.
-        refresh: Duration,
+        /// When they are asked for again.
+        refresh: Refresh,
         /// Only the first address is used.
         logical: bool,
         /// Which families are asked for.
@@ -123,7 +136,7 @@ pub enum Discovery {
 }
 
 /// Which address families a name is resolved to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DnsFamily {
     /// IPv6, else IPv4: Envoy's AUTO.
     PreferV6,
@@ -296,7 +309,7 @@ impl Discovery {
             }
             DiscoveryType::StrictDns | DiscoveryType::LogicalDns => Discovery::StrictDns {
                 endpoints: endpoints()?,
-                refresh: positive(wire.dns_refresh_rate.as_ref()).unwrap_or(DNS_REFRESH),
+                refresh: refresh(wire),
                 logical: kind == DiscoveryType::LogicalDns,
                 family: dns_family(wire.dns_lookup_family),
             },
@@ -324,6 +337,19 @@ impl Discovery {
                 }
             }
         })
+    }
+}
+
+fn refresh(wire: &wire::Cluster) -> Refresh {
+    let failure = wire.dns_failure_refresh_rate.as_ref().and_then(|rate| {
+        let first = positive(rate.base_interval.as_ref())?;
+        Some((first, positive(rate.max_interval.as_ref()).unwrap_or(first * 10)))
+    });
+    Refresh {
+        rate: positive(wire.dns_refresh_rate.as_ref()).unwrap_or(DNS_REFRESH),
+        respects_ttl: wire.respect_dns_ttl,
+        jitter: positive(wire.dns_jitter.as_ref()).unwrap_or_default(),
+        after_failure: failure,
     }
 }
 

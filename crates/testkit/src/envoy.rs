@@ -51,7 +51,7 @@ pub struct Launch<'a> {
 pub struct Envoy {
     child: Child,
     folder: TempDir,
-    relay: JoinHandle<()>,
+    relay: Option<JoinHandle<()>>,
 }
 
 impl Envoy {
@@ -75,29 +75,26 @@ impl Envoy {
         let socket = folder.path().join("xds.sock");
         let listener = UnixListener::bind(&socket).context("listen for xDS")?;
         let relay = tokio::spawn(relay(listener, launch.xds));
-        let bootstrap = folder.path().join("bootstrap.json");
-        std::fs::write(&bootstrap, bootstrap_json(launch.node, folder.path(), launch.form).to_string())?;
-        // Envoy opens its standard output once more for access logs.
-        let log = std::fs::File::options().create(true).append(true).open(folder.path().join("envoy.log"))?;
-        let mut command = match launch.network {
-            Network::Shared => Command::new(&binary),
-            Network::Own => {
-                let mut command = Command::new("unshare");
-                command.args(["--user", "--map-root-user", "--net", "--"]).arg(&binary);
-                command
-            }
-        };
-        command
-            .arg("--config-path")
-            .arg(&bootstrap)
-            .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
-            .args(["--component-log-level", "config:debug,upstream:info"])
-            .args(launch.arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::from(log.try_clone()?))
-            .stderr(Stdio::from(log));
-        let child = command.spawn().with_context(|| format!("start `{}`", binary.display()))?;
-        Ok(Self { child, folder, relay })
+        let bootstrap = bootstrap_json(launch.node, folder.path(), launch.form);
+        let child = spawn(&binary, &bootstrap, folder.path(), launch.network, launch.arguments)?;
+        Ok(Self { child, folder, relay: Some(relay) })
+    }
+
+    /// Starts an Envoy on fixed resources, where the test runs: listeners and
+    /// clusters as in a bootstrap's `static_resources`.
+    ///
+    /// # Errors
+    /// When Envoy is not installed or does not start.
+    pub fn fixed(resources: &Value) -> anyhow::Result<Self> {
+        let binary = crate::tools::envoy()?;
+        let folder = tempfile::tempdir().context("make a folder")?;
+        let bootstrap = json!({
+            "node": {"id": "fixed", "cluster": "fixed"},
+            "admin": {"address": {"pipe": {"path": folder.path().join("admin.sock")}}},
+            "static_resources": resources,
+        });
+        let child = spawn(&binary, &bootstrap, folder.path(), Network::Shared, &[])?;
+        Ok(Self { child, folder, relay: None })
     }
 
     /// What the admin page at `path` says, once it answers.
@@ -148,8 +145,41 @@ impl Drop for Envoy {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        self.relay.abort();
+        if let Some(relay) = &self.relay {
+            relay.abort();
+        }
     }
+}
+
+fn spawn(
+    binary: &Path,
+    bootstrap: &Value,
+    folder: &Path,
+    network: Network,
+    arguments: &[&str],
+) -> anyhow::Result<Child> {
+    let file = folder.join("bootstrap.json");
+    std::fs::write(&file, bootstrap.to_string())?;
+    // Envoy opens its standard output once more for access logs.
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("envoy.log"))?;
+    let mut command = match network {
+        Network::Shared => Command::new(binary),
+        Network::Own => {
+            let mut command = Command::new("unshare");
+            command.args(["--user", "--map-root-user", "--net", "--"]).arg(binary);
+            command
+        }
+    };
+    command
+        .arg("--config-path")
+        .arg(&file)
+        .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
+        .args(["--component-log-level", "config:debug,upstream:info"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(log.try_clone()?))
+        .stderr(Stdio::from(log));
+    command.spawn().with_context(|| format!("start `{}`", binary.display()))
 }
 
 fn bootstrap_json(node: &Value, folder: &Path, form: Form) -> Value {

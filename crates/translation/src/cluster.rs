@@ -169,3 +169,12 @@ pub(crate) fn hash_of(
 ) -> Option<resources::destination_rule::ConsistentHashLb> {
     policy::Policy::of(rule, subset, port).hash().cloned()
 }
+
+/// How long a connection of opaque bytes to a port and subset may be idle.
+pub(crate) fn tcp_idle_of(
+    rule: &crate::snapshot::Rule,
+    subset: &str,
+    port: u16,
+) -> Option<std::time::Duration> {
+    policy::Policy::of(rule, subset, port).tcp_idle()
+}

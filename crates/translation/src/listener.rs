@@ -40,6 +40,8 @@ pub(crate) struct TcpChain {
     pub(crate) targets: Vec<(String, u32)>,
     /// What statistics call it.
     pub(crate) stat_prefix: String,
+    /// How long a connection may be idle, when a rule says it.
+    pub(crate) idle: Option<std::time::Duration>,
     pub(crate) origin: Origin,
 }
 
@@ -51,6 +53,7 @@ impl TcpChain {
             ranges: Vec::new(),
             targets: vec![(cluster.to_owned(), 1)],
             stat_prefix: cluster.to_owned(),
+            idle: None,
             origin,
         }
     }
@@ -60,7 +63,7 @@ impl TcpChain {
     }
 
     fn build(&self, facets: &Facets, reporter: Reporter) -> Option<FilterChain> {
-        let filters = connection::filters(facets, reporter, &self.stat_prefix, &self.targets)?;
+        let filters = connection::filters(facets, reporter, &self.stat_prefix, &self.targets, self.idle)?;
         let condition = FilterChainMatch {
             server_names: self.server_names.clone(),
             prefix_ranges: self.ranges.iter().filter_map(|text| address::range(text)).collect(),

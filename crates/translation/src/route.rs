@@ -82,7 +82,7 @@ pub(crate) struct Destination {
 }
 
 impl Destinations {
-    fn find(&self, host: &str) -> Option<&Destination> {
+    pub(crate) fn find(&self, host: &str) -> Option<&Destination> {
         self.list.iter().find(|destination| destination.host == host)
     }
 

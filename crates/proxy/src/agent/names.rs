@@ -9,7 +9,6 @@ mod cache;
 mod server;
 mod source;
 mod table;
-mod upstream;
 
 #[cfg(test)]
 mod tests;
@@ -24,10 +23,10 @@ use xds::istio::nds::NameTable;
 
 use super::settings::Settings;
 use super::{AgentError, node};
+use crate::name_servers::NameServers;
 use crate::sockets::Sockets;
 use crate::start::XdsAddress;
 use table::{Place, Table};
-use upstream::Upstream;
 
 /// The resolver's configuration of the pod.
 const RESOLVER: &str = "/etc/resolv.conf";
@@ -87,7 +86,7 @@ pub async fn start(
     let address = settings.dns_proxy_address;
     let resolver = tokio::fs::read_to_string(RESOLVER).await.unwrap_or_default();
     let tos = settings.upstream_tos.map(u32::from);
-    let upstream = Upstream::new(name_servers(&resolver, address), tos);
+    let upstream = NameServers::new(name_servers(&resolver, address), tos);
     let place = Place::new(&settings.namespace, &settings.domain, &resolver);
     let counters = Arc::<Counters>::default();
     let (built, known) = watch::channel(Arc::new(Table::default()));

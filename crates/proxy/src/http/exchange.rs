@@ -24,6 +24,7 @@ use crate::http::{cors, forward, record, request_head};
 use crate::http1::head::Head;
 use crate::http1::known::Known;
 use crate::identities::PeerId;
+use crate::overload::Pressure;
 use crate::upstream::ClusterState;
 use crate::upstream::host::Host;
 
@@ -153,6 +154,13 @@ async fn serve<'c>(
     io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
 ) -> Next {
+    let worker = &exchange.connection.worker;
+    if worker.shared.overload.pressure() >= Pressure::RefuseRequests {
+        worker.stats.refused_requests.increment();
+        exchange.flags.set(Flag::OverloadManager);
+        let reply = LocalReply::new(503, "overload").with_body("envoy overloaded");
+        return local_reply::send(exchange, io, None, reply).await;
+    }
     if let Err(reply) = request_head::prepare(exchange) {
         note_route(exchange, live);
         exchange.keep_alive = false;
@@ -278,7 +286,11 @@ impl<'c> Exchange<'c> {
 
     /// Whether the response must end the connection.
     pub fn must_close(&self) -> bool {
-        !self.keep_alive || !self.body.is_done() || self.connection.is_draining()
+        let pressure = self.connection.worker.shared.overload.pressure();
+        !self.keep_alive
+            || !self.body.is_done()
+            || self.connection.is_draining()
+            || pressure >= Pressure::EndConnections
     }
 
     /// What follows the head may belong to another protocol.

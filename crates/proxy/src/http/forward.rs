@@ -81,8 +81,7 @@ pub async fn forward<'c>(
     cluster.stats.rq_active.add(1);
     cluster.first_attempt();
     let mut attempts = Attempts::new(exchange, forwarding, &cluster);
-    attempts.copies = mirror::prepare(exchange, forwarding, live);
-    attempts.copies.send(exchange);
+    attempts.copies = mirror::draw(exchange, forwarding, live);
     let next = attempts.run(exchange, decision, forwarding, io, alarm).await;
     attempts.copies.send(exchange);
     cluster.stats.rq_active.add(-1);
@@ -322,6 +321,10 @@ impl<'f> Attempts<'f> {
             };
             exchange.attempts += 1;
             self.announce(exchange, forwarding, &host);
+            if self.retries == 0 && !self.copies.is_empty() {
+                self.copies.write(exchange);
+                self.copies.send(exchange);
+            }
             let Some(request) = self.cluster.admit(self.priority, Resource::Request) else {
                 self.cluster.stats.rare("upstream_rq_pending_overflow").increment();
                 let reply = self.overflow(exchange);

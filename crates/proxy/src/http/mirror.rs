@@ -45,7 +45,8 @@ pub struct Copies {
 #[derive(Debug)]
 struct Copy {
     cluster: Rc<ClusterState>,
-    /// The head without the empty line.
+    keeps_host: bool,
+    /// The head without the empty line, once it is written.
     head: Vec<u8>,
     is_head_request: bool,
     timeout: Duration,
@@ -55,8 +56,8 @@ struct Copy {
 #[derive(Debug, Default)]
 pub struct Running(Cell<u32>);
 
-/// Draws which copies are made of a request, whose head is complete.
-pub fn prepare(exchange: &mut Exchange<'_>, forwarding: &Forwarding<'_>, live: &Live) -> Copies {
+/// Draws which copies are made of a request.
+pub fn draw(exchange: &Exchange<'_>, forwarding: &Forwarding<'_>, live: &Live) -> Copies {
     let mut copies = Copies::default();
     for mirror in &forwarding.options.mirrors {
         if !mirror.share.happens(fastrand::u64(..)) {
@@ -70,7 +71,8 @@ pub fn prepare(exchange: &mut Exchange<'_>, forwarding: &Forwarding<'_>, live: &
         }
         copies.list.push(Copy {
             cluster,
-            head: head(&mut exchange.request, mirror.keeps_host),
+            keeps_host: mirror.keeps_host,
+            head: Vec::new(),
             is_head_request: exchange.is_head_request(),
             timeout: forwarding.timeout.unwrap_or(LONGEST),
         });
@@ -78,9 +80,17 @@ pub fn prepare(exchange: &mut Exchange<'_>, forwarding: &Forwarding<'_>, live: &
     copies
 }
 
-/// The request's head under another name, so that logs can tell.
-fn head(request: &mut Head, keeps_host: bool) -> Vec<u8> {
+/// The request's head under another name, so that logs can tell, and said to
+/// come from here.
+fn head(request: &mut Head, keeps_host: bool, own_address: &str) -> Vec<u8> {
     let host = request.authority().to_owned();
+    let forwarded = request.get(Known::XForwardedFor).map(<[u8]>::to_vec);
+    let mut hops = forwarded.clone().unwrap_or_default();
+    if !hops.is_empty() {
+        hops.push(b',');
+    }
+    hops.extend_from_slice(own_address.as_bytes());
+    request.set_known(Known::XForwardedFor, &hops);
     let internal = request.get(Known::XEnvoyInternal).map(<[u8]>::to_vec);
     if !keeps_host {
         request.set_authority(&shadowed(&host));
@@ -89,13 +99,18 @@ fn head(request: &mut Head, keeps_host: bool) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(512);
     request.write_request(&mut bytes);
     request.set_authority(&host);
-    match internal {
-        Some(value) => request.set_known(Known::XEnvoyInternal, &value),
+    restore(request, Known::XEnvoyInternal, internal);
+    restore(request, Known::XForwardedFor, forwarded);
+    bytes
+}
+
+fn restore(request: &mut Head, name: Known, value: Option<Vec<u8>>) {
+    match value {
+        Some(value) => request.set_known(name, &value),
         None => {
-            request.remove(Known::XEnvoyInternal);
+            request.remove(name);
         }
     }
-    bytes
 }
 
 fn shadowed(host: &str) -> String {
@@ -113,9 +128,22 @@ impl Copies {
         self.list.is_empty()
     }
 
+    /// Writes the copies' heads: the request's is as the upstream gets it.
+    pub fn write(&mut self, exchange: &mut Exchange<'_>) {
+        if self.list.is_empty() {
+            return;
+        }
+        let worker = exchange.connection.worker.clone();
+        let own_address = worker.shared.identity.node_id().split('~').nth(1).unwrap_or_default();
+        for copy in &mut self.list {
+            copy.head = head(&mut exchange.request, copy.keeps_host, own_address);
+        }
+    }
+
     /// Sends the copies off if the request has come whole.
     pub fn send(&mut self, exchange: &Exchange<'_>) {
-        if self.list.is_empty() || !exchange.body.is_done() {
+        let unwritten = self.list.iter().any(|copy| copy.head.is_empty());
+        if self.list.is_empty() || unwritten || !exchange.body.is_done() {
             return;
         }
         let worker = &exchange.connection.worker;

@@ -1,7 +1,9 @@
 //! Proxies for tests.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use proxy::sockets::Sockets;
 use proxy::start::{Handle, ProxyOptions, start};
 use proxy::static_config::StaticConfig;
 use serde_json::{Value, json};
@@ -36,6 +38,13 @@ impl Drop for Proxy {
 
 /// A proxy on one worker with these listeners and clusters.
 pub fn proxy(listeners: Value, clusters: Value) -> Proxy {
+    let handle = proxy_on(listeners, clusters, 1, Arc::default());
+    let address = handle.listening().first().expect("one listener").1;
+    Proxy { address, handle: Some(handle) }
+}
+
+/// A proxy on so many workers, with the sockets of one before it.
+pub fn proxy_on(listeners: Value, clusters: Value, workers: usize, sockets: Arc<Sockets>) -> Handle {
     let bootstrap = json!({"static_resources": {"listeners": listeners, "clusters": clusters}});
     let config = StaticConfig::from_json(&bootstrap).expect("a test's own configuration");
     let options = ProxyOptions {
@@ -43,13 +52,13 @@ pub fn proxy(listeners: Value, clusters: Value) -> Proxy {
             "metadata": {"WORKLOAD_NAME": "a-v1", "NAMESPACE": "default", "LABELS": {"app": "a", "version": "v1"}}}))
         .expect("a test's own node"),
         static_resources: config.resources,
-        concurrency: 1,
-        admin: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        concurrency: workers,
+        sockets,
+        // Not where the listeners are: sockets are known by the address that was asked for.
+        admin: Some(SocketAddr::from(([127, 0, 0, 2], 0))),
         ..ProxyOptions::default()
     };
-    let handle = start(options).expect("it starts");
-    let address = handle.listening().first().expect("one listener").1;
-    Proxy { address, handle: Some(handle) }
+    start(options).expect("it starts")
 }
 
 /// A listener on a free port with this connection manager.

@@ -84,3 +84,138 @@ fn http_is_told_from_other_bytes() {
     // Nothing comes from the client: after the limit it is no HTTP.
     assert_eq!(proxy.client().bytes(6), "hello\n");
 }
+
+fn to_tcp_with(proxy_extra: Value, cluster_extra: Value, endpoints: &[SocketAddr]) -> Proxy {
+    let mut filter = tcp("up");
+    let extra = proxy_extra.as_object().expect("an object").clone();
+    filter["typed_config"].as_object_mut().expect("an object").extend(extra);
+    let mut up = cluster("up", endpoints);
+    up.as_object_mut().expect("an object").extend(cluster_extra.as_object().expect("an object").clone());
+    let listener = json!({"name": "l", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "filter_chains": [{"filters": [filter]}]});
+    proxy(json!([listener]), json!([up]))
+}
+
+/// The value of a statistic of the cluster.
+fn stat(proxy: &Proxy, name: &str) -> u64 {
+    let text = proxy.handle().stats_text();
+    let line = text.lines().find(|line| line.starts_with(&format!("envoy_cluster_{name}{{")));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn connecting_is_tried_so_often() {
+    let proxy = to_tcp_with(json!({"max_connect_attempts": 3}), json!({}), &[nobody(), nobody()]);
+    assert_eq!(proxy.client().rest(), "");
+    assert_eq!(stat(&proxy, "upstream_cx_connect_fail"), 3);
+    let two = to_tcp_with(json!({"max_connect_attempts": 2}), json!({}), &[nobody(), counting()]);
+    for _ in 0..4 {
+        assert_eq!(two.client().bytes(6), "hello\n");
+    }
+}
+
+#[test]
+fn connections_beyond_the_limit_of_the_cluster_are_closed() {
+    let limits = json!({"circuit_breakers": {"thresholds": [{"max_connections": 2}]}});
+    let proxy = to_tcp_with(json!({}), limits, &[counting()]);
+    let (mut first, mut second) = (proxy.client(), proxy.client());
+    assert_eq!((first.bytes(6), second.bytes(6)), ("hello\n".to_owned(), "hello\n".to_owned()));
+    assert_eq!(proxy.client().rest(), "");
+    assert_eq!(stat(&proxy, "upstream_cx_overflow"), 1);
+    assert_eq!(first.send("a").finish().rest(), "1\na");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        // The place of the first is free once the proxy has closed it.
+        if proxy.client().finish().rest() == "hello\n0\n" {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "the place is not free");
+    }
+    drop(second);
+}
+
+#[test]
+fn a_silent_connection_ends() {
+    let proxy = to_tcp_with(json!({"idle_timeout": "0.1s"}), json!({}), &[counting()]);
+    let mut client = proxy.client();
+    assert_eq!(client.bytes(6), "hello\n");
+    // Nothing is sent, nothing is finished: the proxy ends it.
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn a_connection_ends_when_it_is_old() {
+    let proxy = to_tcp_with(json!({"max_downstream_connection_duration": "0.2s"}), json!({}), &[counting()]);
+    let mut client = proxy.client();
+    assert_eq!(client.bytes(6), "hello\n");
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn weights_share_connections_out() {
+    let other = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.write_all(b"other\n");
+            }
+        });
+        address
+    };
+    let mut filter = tcp("up");
+    let config = filter["typed_config"].as_object_mut().expect("an object");
+    config.remove("cluster");
+    config.insert(
+        "weighted_clusters".to_owned(),
+        json!({"clusters": [{"name": "up", "weight": 90}, {"name": "other", "weight": 10}]}),
+    );
+    let listener = json!({"name": "l", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "filter_chains": [{"filters": [filter]}]});
+    let proxy = proxy(json!([listener]), json!([cluster("up", &[counting()]), cluster("other", &[other])]));
+    let others = (0..400).filter(|_| proxy.client().bytes(6) == "other\n").count();
+    assert!((12..80).contains(&others), "{others} of 400");
+}
+
+#[test]
+fn much_goes_both_ways_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (mut reader, mut writer) = (stream.try_clone().expect("a descriptor"), stream);
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut reader, &mut writer);
+                let _ = writer.shutdown(Shutdown::Write);
+            });
+        }
+    });
+    let proxy = to_tcp(address);
+    let data: Vec<u8> = (0..8_000_000u32).map(|number| b'a' + (number % 19) as u8).collect();
+    let mut stream = std::net::TcpStream::connect(proxy.address).expect("it listens");
+    let mut sender = stream.try_clone().expect("a descriptor");
+    let sent = data.clone();
+    let sending = std::thread::spawn(move || {
+        sender.write_all(&sent).expect("it reads");
+        sender.shutdown(Shutdown::Write).expect("it is open");
+    });
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).expect("it ends");
+    sending.join().expect("it is sent");
+    assert!(back == data, "{} of {} bytes", back.len(), data.len());
+}
+
+#[test]
+fn a_port_with_a_declared_protocol_never_waits_for_the_client() {
+    // Inspectors are there, but not for this port.
+    let mut declared = json!({"name": "l", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "filter_chains": [{"filters": [tcp("up")]}]});
+    let off = json!({"destination_port_range": {"start": 1, "end": 65536}});
+    declared["listener_filters"] = json!([
+        {"name": "tls", "filter_disabled": off, "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}},
+        {"name": "http", "filter_disabled": off, "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector"}}]);
+    // Without a limit, waiting would be for ever.
+    declared["listener_filters_timeout"] = json!("0s");
+    let proxy = proxy(json!([declared]), json!([cluster("up", &[counting()])]));
+    assert_eq!(proxy.client().bytes(6), "hello\n");
+}

@@ -3,5 +3,6 @@
 mod broken_input;
 mod explain;
 mod lifecycle;
+mod names;
 mod objects;
 mod routing;

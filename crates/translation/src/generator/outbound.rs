@@ -10,6 +10,7 @@ use xds::origin::Origin;
 use super::draft::{ClusterKey, EndpointsName, Scene, fixed};
 use crate::address::is_range;
 use crate::cluster::{self, discovery, outbound_name};
+use crate::host::full_name;
 use crate::listener::{OutboundShape, TcpChain};
 use crate::memo::Shared;
 use crate::node::Kind;
@@ -283,6 +284,7 @@ fn tcp_chains(
     let origin = Origin { object: service.object.to_string(), path: String::new() };
     let mut chain = TcpChain::to(&outbound_name(port.number, "", &service.host), origin);
     chain.ranges = ranges.to_vec();
+    chain.idle = rule_of(scene, service).and_then(|rule| cluster::tcp_idle_of(&rule, "", port.number));
     if port.protocol.is_tls() && wildcard && !service.host.is_empty() {
         chain.server_names = vec![service.host.clone()];
     }
@@ -337,12 +339,19 @@ pub(super) fn chain(
     targets: &[resources::virtual_service::RouteDestination],
     destinations: &Destinations,
 ) -> TcpChain {
-    let targets = weighted(targets, |destination| destinations.cluster(destination, rules.namespace(), port));
+    let clusters =
+        weighted(targets, |destination| destinations.cluster(destination, rules.namespace(), port));
     TcpChain {
         server_names: Vec::new(),
         ranges: Vec::new(),
-        stat_prefix: targets.first().map(|(cluster, _)| cluster.clone()).unwrap_or_default(),
-        targets,
+        stat_prefix: clusters.first().map(|(cluster, _)| cluster.clone()).unwrap_or_default(),
+        targets: clusters,
+        idle: targets.first().and_then(|first| {
+            let host = full_name(&first.destination.host, rules.namespace());
+            let rule = destinations.find(&host)?.rule.as_ref()?;
+            let own = first.destination.port.unwrap_or(port);
+            cluster::tcp_idle_of(rule, &first.destination.subset, own)
+        }),
         origin: Origin { object: rules.object.key.to_string(), path: path.to_owned() },
     }
 }

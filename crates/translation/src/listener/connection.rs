@@ -1,5 +1,7 @@
 //! Filters for opaque connections.
 
+use std::time::Duration;
+
 use xds::envoy::config::listener::v3::Filter;
 use xds::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use xds::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::weighted_cluster::ClusterWeight;
@@ -9,6 +11,7 @@ use xds::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{
 use xds::istio::stats::PluginConfig;
 
 use super::network_filter;
+use crate::address::duration;
 use crate::node::Facets;
 use crate::telemetry::{Reporter, for_tcp, has_stats_filter};
 
@@ -19,6 +22,7 @@ pub(super) fn filters(
     reporter: Reporter,
     stat_prefix: &str,
     targets: &[(String, u32)],
+    idle: Option<Duration>,
 ) -> Option<Vec<Filter>> {
     let mut filters = Vec::new();
     if has_stats_filter(&facets.extensions) {
@@ -27,6 +31,7 @@ pub(super) fn filters(
     let proxy = TcpProxy {
         stat_prefix: stat_prefix.to_owned(),
         cluster_specifier: Some(specifier(targets)),
+        idle_timeout: idle.map(duration),
         access_log: for_tcp(facets, reporter),
         // The statistics count a connection when it is made, not when it ends.
         access_log_options: Some(TcpAccessLogOptions {

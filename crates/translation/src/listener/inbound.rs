@@ -95,7 +95,7 @@ impl VirtualInboundKey {
                 destination_port: Some(u32::from(INBOUND_PORT)),
                 ..FilterChainMatch::default()
             }),
-            filters: connection::filters(&self.facets, Reporter::Destination, BLACK_HOLE, &targets)?,
+            filters: connection::filters(&self.facets, Reporter::Destination, BLACK_HOLE, &targets, None)?,
             ..FilterChain::default()
         })
     }
@@ -164,7 +164,7 @@ impl VirtualInboundKey {
 
     fn tcp(&self, cluster: &str) -> Option<Vec<xds::envoy::config::listener::v3::Filter>> {
         let targets = vec![(cluster.to_owned(), 1)];
-        connection::filters(&self.facets, Reporter::Destination, cluster, &targets)
+        connection::filters(&self.facets, Reporter::Destination, cluster, &targets, None)
     }
 
     fn http(

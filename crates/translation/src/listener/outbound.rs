@@ -29,7 +29,7 @@ impl VirtualOutboundKey {
     /// and keeps those that have none.
     pub(crate) fn build(&self) -> Resource {
         let port = u32::from(OUTBOUND_PORT);
-        let loops = connection::filters(&self.facets, Reporter::Source, BLACK_HOLE, &to(BLACK_HOLE));
+        let loops = connection::filters(&self.facets, Reporter::Source, BLACK_HOLE, &to(BLACK_HOLE), None);
         let own = loops.map(|filters| FilterChain {
             name: "virtualOutbound-blackhole".to_owned(),
             filter_chain_match: Some(FilterChainMatch {
@@ -156,7 +156,7 @@ fn unknown_chain(facets: &Facets, unknown: &Unknown, name: &str) -> Option<Filte
     };
     Some(FilterChain {
         name: name.to_owned(),
-        filters: connection::filters(facets, Reporter::Source, cluster, &to(cluster))?,
+        filters: connection::filters(facets, Reporter::Source, cluster, &to(cluster), None)?,
         ..FilterChain::default()
     })
 }

@@ -15,7 +15,7 @@ use super::Counters;
 use super::answer::{Plan, datagram, error, malformed, plan};
 use super::cache::Cache;
 use super::table::Table;
-use super::upstream::{Transport, Upstream};
+use crate::name_servers::{NameServers, Transport};
 use crate::sockets::Sockets;
 
 /// Questions that are worked on at once; more are refused.
@@ -34,7 +34,7 @@ const LONGEST_QUESTION: usize = 4096;
 #[derive(Clone)]
 struct Server {
     table: watch::Receiver<Arc<Table>>,
-    upstream: Upstream,
+    upstream: NameServers,
     cache: Arc<Mutex<Cache>>,
     counters: Arc<Counters>,
     questions: Arc<Semaphore>,
@@ -66,7 +66,7 @@ impl Opened {
 pub fn serve(
     opened: Opened,
     table: watch::Receiver<Arc<Table>>,
-    upstream: Upstream,
+    upstream: NameServers,
     counters: Arc<Counters>,
 ) -> Vec<JoinHandle<()>> {
     let server = Server {

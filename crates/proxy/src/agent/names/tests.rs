@@ -197,7 +197,7 @@ async fn questions_are_answered_over_udp_and_tcp_and_passed_on_once() {
     let address = sockets.address().expect("an address");
     let (_sender, tables) = watch::channel(Arc::new(table()));
     let counters = Arc::<Counters>::default();
-    let upstream = Upstream::new(vec![other], None);
+    let upstream = NameServers::new(vec![other], None);
     let tasks = server::serve(sockets, tables, upstream, Arc::clone(&counters));
 
     let bytes = question("reviews.", RecordType::A).to_vec().expect("bytes");
@@ -234,7 +234,7 @@ async fn nonsense_is_refused_and_no_server_is_a_failure() {
         server::bind("127.0.0.1:0".parse().expect("an address"), &Sockets::default()).expect("sockets");
     let address = sockets.address().expect("an address");
     let (_sender, tables) = watch::channel(Arc::new(table()));
-    let tasks = server::serve(sockets, tables, Upstream::new(Vec::new(), None), Arc::default());
+    let tasks = server::serve(sockets, tables, NameServers::new(Vec::new(), None), Arc::default());
     let bytes = question("example.org.", RecordType::A).to_vec().expect("bytes");
     assert_eq!(ask(address, &bytes).await.metadata.response_code, ResponseCode::ServFail);
     // A name that points at itself.

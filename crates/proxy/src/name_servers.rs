@@ -1,4 +1,5 @@
-//! Asking the pod's own name servers.
+//! Asking name servers: those of the pod, as its resolver's configuration
+//! names them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -38,15 +39,15 @@ pub enum Transport {
 
 /// The pod's own name servers.
 #[derive(Debug, Clone)]
-pub struct Upstream {
+pub struct NameServers {
     servers: Vec<SocketAddr>,
     tos: Option<u32>,
 }
 
-impl Upstream {
+impl NameServers {
     /// These servers; connections to them carry the mark.
-    pub fn new(servers: Vec<SocketAddr>, tos: Option<u32>) -> Upstream {
-        Upstream { servers, tos }
+    pub fn new(servers: Vec<SocketAddr>, tos: Option<u32>) -> NameServers {
+        NameServers { servers, tos }
     }
 
     /// The first answer that one of them gives.
