@@ -14,6 +14,7 @@ pub mod cors;
 pub mod ends;
 pub mod exchange;
 pub mod forward;
+pub mod grpc_frames;
 pub mod interim;
 pub mod local_reply;
 pub mod mirror;

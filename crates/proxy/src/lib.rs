@@ -36,5 +36,6 @@ pub mod subscriber;
 pub mod supervisor;
 pub mod tcp;
 pub mod thread;
+pub mod unserved;
 pub mod upstream;
 pub mod worker;

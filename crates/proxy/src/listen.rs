@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use routing::address::canonical;
 use routing::decision::handed_to;
@@ -27,6 +27,7 @@ use crate::inspect::{Seen, inspect};
 use crate::io::poll_fill;
 use crate::proxy_protocol::{self, Found};
 use crate::tcp;
+use crate::unserved::Unserved;
 use crate::worker::Worker;
 
 /// Connections that wait to be accepted.
@@ -146,6 +147,7 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
     };
     let listener = handed_to(&live.config, arrived_at, local).clone();
     drop(live);
+    let started_at = SystemTime::now();
     let mut input = None;
     let stats = &worker.stats;
     let (mut peer, mut local) = (peer, local);
@@ -161,6 +163,8 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
     let Ok(seen) = seen else { return };
     let Some(chain) = find_chain(&listener, local, peer, &seen) else {
         stats.no_chain.increment();
+        let (listener, server_name) = (&*listener, seen.server_name.as_str());
+        Unserved { listener, started_at, local, accepted_at, peer, server_name }.log(worker);
         return;
     };
     let chain = worker.chain(&listener, &chain);

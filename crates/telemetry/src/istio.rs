@@ -9,6 +9,8 @@ const REQUESTS: Metric = Metric { name: "istio_requests_total", help: "" };
 const DURATION: Metric = Metric { name: "istio_request_duration_milliseconds", help: "" };
 const REQUEST_BYTES: Metric = Metric { name: "istio_request_bytes", help: "" };
 const RESPONSE_BYTES: Metric = Metric { name: "istio_response_bytes", help: "" };
+const REQUEST_MESSAGES: Metric = Metric { name: "istio_request_messages_total", help: "" };
+const RESPONSE_MESSAGES: Metric = Metric { name: "istio_response_messages_total", help: "" };
 const TCP_OPENED: Metric = Metric { name: "istio_tcp_connections_opened_total", help: "" };
 const TCP_CLOSED: Metric = Metric { name: "istio_tcp_connections_closed_total", help: "" };
 const TCP_SENT: Metric = Metric { name: "istio_tcp_sent_bytes_total", help: "" };
@@ -75,6 +77,8 @@ pub struct RequestMetrics {
     pub request_bytes: Histogram,
     /// How much they got.
     pub response_bytes: Histogram,
+    /// Messages of gRPC in requests and in responses.
+    messages: Option<(Counter, Counter)>,
 }
 
 /// The metrics of one series of connections.
@@ -103,6 +107,9 @@ impl RequestMetrics {
             duration: registry.histogram(DURATION, series),
             request_bytes: registry.histogram(REQUEST_BYTES, series),
             response_bytes: registry.histogram(RESPONSE_BYTES, series),
+            messages: (labels.protocol == "grpc").then(|| {
+                (registry.counter(REQUEST_MESSAGES, series), registry.counter(RESPONSE_MESSAGES, series))
+            }),
         }
     }
 
@@ -112,6 +119,14 @@ impl RequestMetrics {
         self.duration.record(milliseconds);
         self.request_bytes.record(request_bytes);
         self.response_bytes.record(response_bytes);
+    }
+
+    /// Counts the messages of a finished gRPC request.
+    pub fn record_messages(&self, requests: u64, responses: u64) {
+        if let Some((of_requests, of_responses)) = &self.messages {
+            of_requests.add(requests);
+            of_responses.add(responses);
+        }
     }
 }
 

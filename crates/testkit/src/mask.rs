@@ -33,6 +33,11 @@ pub const ALLOWED: &[Allowed] = &[
         reason: "the kernel resets a connection that is closed before all was read, which is a matter of moments",
     },
     Allowed {
+        at: "client/interim",
+        still: Still::Nothing,
+        reason: "Envoy asks for a body before it looks for a route; we ask when it is wanted and has not come",
+    },
+    Allowed {
         at: "broken time",
         still: Still::Nothing,
         reason: "Envoy keeps a connection that it gives up for a second, so that the client may read; we close after what was written",
@@ -69,6 +74,76 @@ pub const ALLOWED: &[Allowed] = &[
         still: Still::Nothing,
         reason: "stock Envoy tells nobody whom it serves",
     },
+    Allowed {
+        at: "metrics/source/destination_workload",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_version",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_canonical_revision",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_app",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_canonical_service",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_workload_namespace",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/source/destination_cluster",
+        still: Still::Nothing,
+        reason: "a balancer may take any endpoint, and who was not reached is known to one alone",
+    },
+    Allowed {
+        at: "metrics/destination/source_workload",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_workload_namespace",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_app",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_version",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_canonical_service",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_canonical_revision",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
+    Allowed {
+        at: "metrics/destination/source_cluster",
+        still: Still::Nothing,
+        reason: "stock Envoy cannot know its clients",
+    },
     Allowed { at: "log/request id", still: Still::Presence, reason: "drawn at random" },
     Allowed {
         at: "log/duration",
@@ -82,7 +157,11 @@ pub const ALLOWED: &[Allowed] = &[
     Allowed { at: "log/%REQUEST_DURATION%", still: Still::Presence, reason: "a duration" },
     Allowed { at: "log/%REQUEST_TX_DURATION%", still: Still::Presence, reason: "a duration" },
     Allowed { at: "log/%RESPONSE_DURATION%", still: Still::Presence, reason: "a duration" },
-    Allowed { at: "log/%RESPONSE_TX_DURATION%", still: Still::Presence, reason: "a duration" },
+    Allowed {
+        at: "log/%RESPONSE_TX_DURATION%",
+        still: Still::Nothing,
+        reason: "a duration, which Envoy does not tell of answers that broke",
+    },
     Allowed { at: "log/%DURATION%", still: Still::Presence, reason: "a duration" },
     Allowed {
         at: "log/%UPSTREAM_LOCAL_PORT%",
@@ -259,6 +338,46 @@ pub const ALLOWED: &[Allowed] = &[
         at: "log/%METADATA(DYNAMIC:lateen:object)%",
         still: Still::Nothing,
         reason: "the reasons of our proxy's own answers",
+    },
+    Allowed {
+        at: "log/%PATH(NQ:PATH)%",
+        still: Still::Nothing,
+        reason: "Envoy rewrites the path of a request that it answers with a redirect by prefix; operators that prefer the original path agree",
+    },
+    Allowed {
+        at: "log/%PATH(WQ:ORIG)%",
+        still: Still::Nothing,
+        reason: "Envoy rewrites the path of a request that it answers with a redirect by prefix; operators that prefer the original path agree",
+    },
+    Allowed {
+        at: "log/%REQ(:PATH):5%",
+        still: Still::Nothing,
+        reason: "Envoy rewrites the path of a request that it answers with a redirect by prefix; operators that prefer the original path agree",
+    },
+    Allowed {
+        at: "log/%METADATA(UPSTREAM_HOST:lateen:workload)%",
+        still: Still::Nothing,
+        reason: "written for the metrics of stock Envoy; ours reads the same from `istio.workload`",
+    },
+    Allowed {
+        at: "log/%UPSTREAM_METADATA(lateen:workload)%",
+        still: Still::Nothing,
+        reason: "written for the metrics of stock Envoy; ours reads the same from `istio.workload`",
+    },
+    Allowed {
+        at: "log/%REQ(:SCHEME)%",
+        still: Still::Nothing,
+        reason: "Envoy does not know it of a request that it refuses before routing",
+    },
+    Allowed {
+        at: "log/%REQUESTED_SERVER_NAME(SNI_FIRST)%",
+        still: Still::Nothing,
+        reason: "Envoy does not know it of a request that it refuses before routing",
+    },
+    Allowed {
+        at: "log/%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+        still: Still::Nothing,
+        reason: "Envoy tells what its inspector made of bytes that are no TLS",
     },
     Allowed { at: "log/service time", still: Still::Presence, reason: "a duration" },
     Allowed { at: "log/upstream local", still: Still::Host, reason: "the kernel chooses the port" },

@@ -12,7 +12,7 @@ mod data_plane;
 mod envoy;
 mod http_call;
 mod http_ports;
-mod merged_metrics;
+pub mod merged_metrics;
 mod names;
 mod node;
 mod relay;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use crate::buffer::{Buffer, NORMAL};
+use crate::http::grpc_frames::Frames;
 use crate::http1::chunk::{ChunkReader, Step};
 use crate::http1::framing::Framing;
 use crate::http1::head::Head;
@@ -25,6 +26,7 @@ pub struct Body {
     /// What followed the data.
     pub trailers: Option<Rc<Head>>,
     kept: Kept,
+    frames: Option<Box<Frames>>,
 }
 
 /// The data so far, for another attempt.
@@ -79,6 +81,7 @@ impl Body {
             wire: 0,
             trailers: None,
             kept: Kept::No,
+            frames: None,
         }
     }
 
@@ -192,5 +195,18 @@ impl Body {
         if !matches!(self.kept, Kept::No) {
             self.remember(data);
         }
+        if let Some(frames) = &mut self.frames {
+            frames.add(data);
+        }
+    }
+
+    /// From now on messages of gRPC are counted.
+    pub fn count_messages(&mut self) {
+        self.frames = Some(Box::default());
+    }
+
+    /// How many messages of gRPC have begun.
+    pub fn messages(&self) -> u64 {
+        self.frames.as_ref().map_or(0, |frames| frames.messages)
     }
 }

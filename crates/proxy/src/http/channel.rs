@@ -84,7 +84,7 @@ impl Channel {
 }
 
 /// Which version the request is sent in.
-fn version(exchange: &Exchange<'_>, cluster: &ClusterState) -> Version {
+pub fn version(exchange: &Exchange<'_>, cluster: &ClusterState) -> Version {
     match cluster.cluster.protocol {
         Protocol::Http1 => Version::Http1,
         Protocol::Http2 => Version::Http2,

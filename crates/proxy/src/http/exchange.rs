@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use routing::decision::{Outcome, on_request};
+use routing::headers::RequestHead as _;
 use routing::route::{Priority, Route};
 use routing::virtual_host::VirtualHost;
 use smallvec::SmallVec;
@@ -100,6 +101,8 @@ pub struct Exchange<'c> {
     pub request_done: Option<Instant>,
     /// The status of gRPC, if it is gRPC.
     pub grpc_status: Option<u32>,
+    /// How many messages of gRPC the response had.
+    pub response_messages: u64,
     /// Which of the cluster's limits hold.
     pub priority: Priority,
     /// Cookies that were made for the client.
@@ -159,9 +162,7 @@ async fn serve<'c>(
         return local_reply::send(exchange, io, None, reply).await;
     }
     if let Err(reply) = request_head::prepare(exchange) {
-        let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
-        exchange.virtual_host = decision.virtual_host;
-        exchange.route = decision.route;
+        note_route(exchange, live);
         exchange.keep_alive = false;
         return local_reply::send(exchange, io, None, reply).await;
     }
@@ -182,11 +183,36 @@ async fn serve<'c>(
         }
         Outcome::Respond(response) => {
             let reply = LocalReply::new(response.status, "direct_response").with_body(response.body.clone());
+            let reply = with_own_location(reply, &exchange.request);
             local_reply::send(exchange, io, Some(&decision), reply).await
         }
         Outcome::Forward(forwarding) => {
             forward::forward(exchange, &decision, forwarding, live, io, alarm).await
         }
+    }
+}
+
+/// Something that was made, or is elsewhere, is where it was asked for: a
+/// fixed response says no other place, and Envoy says this one.
+fn with_own_location(reply: LocalReply, request: &Head) -> LocalReply {
+    if reply.status != 201 && !(300..400).contains(&reply.status) {
+        return reply;
+    }
+    reply.with("location", &format!("{}://{}{}", request.scheme(), request.authority(), request.path()))
+}
+
+/// Whose request it was that is refused before a route is looked for, as far
+/// as Envoy would tell: it finds no route without `x-forwarded-proto`, which
+/// it has not set by then.
+fn note_route<'c>(exchange: &mut Exchange<'c>, live: &'c crate::shared::Live) {
+    if !exchange.request.has(Known::XForwardedProto) {
+        return;
+    }
+    let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
+    exchange.virtual_host = decision.virtual_host;
+    exchange.route = decision.route;
+    if let Outcome::Forward(forwarding) = &decision.outcome {
+        exchange.cluster = exchange.connection.worker.cluster(live, &forwarding.cluster_name);
     }
 }
 
@@ -240,6 +266,7 @@ impl<'c> Exchange<'c> {
             first_byte: None,
             request_done: body.is_done().then_some(started),
             grpc_status: None,
+            response_messages: 0,
             priority: Priority::Normal,
             cookies: SmallVec::new(),
             request,

@@ -7,11 +7,13 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use routing::decision::Decision;
+use tokio::time::Instant;
 
 use crate::flags::Flag;
 use crate::http::connection::{Connection, Io, Next};
 use crate::http::ends::{Departure, Downstream};
 use crate::http::exchange::Exchange;
+use crate::http::respond::promise_chunks;
 use crate::http::{record, response_head};
 use crate::http1::head::{Head, reason};
 use crate::http1::known::Known;
@@ -77,7 +79,7 @@ pub async fn send(
         head.status = 200;
         head.add(b"content-type", b"application/grpc");
         head.add(b"grpc-status", status.to_string().as_bytes());
-        if !body.is_empty() {
+        if !body.is_empty() && !exchange.is_head_request() {
             head.add(b"grpc-message", &percent_encoded(&body));
         }
         body = Bytes::new();
@@ -85,7 +87,9 @@ pub async fn send(
             head.set_known(Known::ContentLength, b"0");
         }
     } else {
-        head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
+        if reply.status != 204 || !body.is_empty() {
+            head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
+        }
         if !body.is_empty() {
             head.add(b"content-type", b"text/plain");
         }
@@ -93,11 +97,19 @@ pub async fn send(
     exchange.details = reply.details;
     exchange.answered_here = true;
     response_head::finish(exchange, decision, &mut head);
+    if body.is_empty() && exchange.grpc_status.is_none() {
+        head.remove_named(b"content-type");
+    }
     crate::http::reason::tell(exchange, &mut head);
     if let Downstream::Http2(stream) = io {
         return send_frames(exchange, &mut stream.outgoing, head, body).await;
     }
     let Downstream::Http1(io) = io else { return Next::Abort };
+    pass_over_body(exchange, io);
+    if exchange.is_head_request() && body.is_empty() {
+        head.remove(Known::ContentLength);
+        promise_chunks(exchange, &mut head);
+    }
     let close = exchange.must_close();
     if close {
         head.set_known(Known::Connection, b"close");
@@ -122,6 +134,40 @@ pub async fn send(
             exchange.flags.set(Flag::DownstreamConnectionTermination);
             Next::Abort
         }
+    }
+}
+
+/// Something took time before this answer.
+const WAITED: [Flag; 6] = [
+    Flag::UpstreamConnectionFailure,
+    Flag::UpstreamConnectionTermination,
+    Flag::UpstreamProtocolError,
+    Flag::UpstreamRemoteReset,
+    Flag::UpstreamTimeout,
+    Flag::DelayInjected,
+];
+
+/// A body that came while something else was waited for is passed over, so
+/// that the connection can be kept. One that is still to come ends it, and an
+/// answer that is given at once does not look at the body, as in Envoy.
+fn pass_over_body(exchange: &mut Exchange<'_>, io: &mut Io<'_>) {
+    if !WAITED.iter().any(|flag| exchange.flags.has(*flag)) {
+        return;
+    }
+    while !exchange.body.is_done()
+        && let Some(input) = io.input.as_mut().filter(|input| !input.is_empty())
+    {
+        match exchange.body.next(input) {
+            Ok(Some(length)) => input.consume(length),
+            Ok(None) if exchange.body.is_done() => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
+    if exchange.body.is_done() && exchange.request_done.is_none() {
+        exchange.request_done = Some(Instant::now());
+    }
+    if let Some(empty) = io.input.take_if(|input| input.is_empty()) {
+        exchange.connection.worker.buffers.give(empty);
     }
 }
 
@@ -177,7 +223,7 @@ pub async fn refuse(connection: &Connection, io: &mut Io<'_>, refusal: Refusal) 
     head.write_response(&mut out);
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body.as_bytes());
-    record::refused(connection, refusal, head, body.len() as u64);
+    record::refused(connection, refusal, Some(head), body.len() as u64);
     // Whether the client reads it or not, the connection ends.
     let _ = write_all(&mut io.writer, &out).await;
     worker.buffers.give_output(out);

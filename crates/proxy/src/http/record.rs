@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::flags::{Flag, Flags};
 use crate::http::body::Body;
+use crate::http::channel;
 use crate::http::connection::{Connection, Version};
 use crate::http::exchange::Exchange;
 use crate::http1::framing::Framing;
@@ -68,11 +69,13 @@ fn count(exchange: &Exchange<'_>, now: Instant) {
         flags: exchange.flags.clone(),
     };
     let milliseconds = u64::try_from(now.duration_since(exchange.started).as_millis()).unwrap_or(u64::MAX);
-    reporting.requests(worker, &key).record(
+    let metrics = reporting.requests(worker, &key);
+    metrics.record(
         milliseconds,
         exchange.request_head_size + exchange.body.wire,
         exchange.response_head_size + exchange.sent,
     );
+    metrics.record_messages(exchange.body.messages(), exchange.response_messages);
 }
 
 fn write_logs(exchange: &Exchange<'_>, now: Instant) {
@@ -95,7 +98,7 @@ fn write_logs(exchange: &Exchange<'_>, now: Instant) {
 }
 
 /// Records something that was no request.
-pub fn refused(connection: &Connection, refusal: Refusal, response: Head, sent: u64) {
+pub fn refused(connection: &Connection, refusal: Refusal, response: Option<Head>, sent: u64) {
     let Some(http) = connection.http() else { return };
     let nothing = Head::new(Vec::new(), 0, Parts::default());
     let mut exchange = Exchange::nothing(connection, http, nothing, Body::new(Framing::None));
@@ -103,7 +106,7 @@ pub fn refused(connection: &Connection, refusal: Refusal, response: Head, sent: 
     exchange.details = refusal.details.into();
     exchange.answered_here = true;
     exchange.request_done = None;
-    exchange.response = Some(response);
+    exchange.response = response;
     exchange.sent = sent;
     exchange.flags = Flags::default();
     exchange.flags.set(Flag::DownstreamProtocolError);
@@ -130,8 +133,8 @@ impl Record for View<'_, '_> {
 
     fn request_header(&self, name: &str) -> Option<&[u8]> {
         let name = if name == "host" { ":authority" } else { name };
-        // What was no request has no scheme either.
-        if name == ":scheme" && self.exchange.request.method().is_empty() {
+        // What was no request has no line either.
+        if name.starts_with(':') && self.exchange.request.method().is_empty() {
             return None;
         }
         self.exchange.request.find(name)
@@ -151,7 +154,8 @@ impl Record for View<'_, '_> {
     }
 
     fn response_code(&self) -> u16 {
-        self.exchange.status
+        // An answer of our own has none before it is sent, as in Envoy.
+        if self.exchange.answered_here { 0 } else { self.exchange.status }
     }
 
     fn response_flags(&self) -> Option<&str> {
@@ -262,7 +266,11 @@ impl Record for View<'_, '_> {
     }
 
     fn upstream_protocol(&self) -> Option<&str> {
-        self.exchange.upstream_local.map(|_| "HTTP/1.1")
+        self.exchange.upstream_local?;
+        Some(match channel::version(self.exchange, self.exchange.cluster.as_ref()?) {
+            Version::Http1 => "HTTP/1.1",
+            Version::Http2 => "HTTP/2",
+        })
     }
 
     fn request_sent_duration(&self) -> Option<Duration> {
@@ -293,6 +301,10 @@ macro_rules! as_the_view_says {
 }
 
 impl Record for Finished<'_, '_> {
+    fn response_code(&self) -> u16 {
+        self.view.exchange.status
+    }
+
     fn response_flags(&self) -> Option<&str> {
         Some(self.flags)
     }
@@ -306,7 +318,6 @@ impl Record for Finished<'_, '_> {
         request_header(name: &str) -> Option<&[u8]>;
         response_header(name: &str) -> Option<&[u8]>;
         protocol() -> Option<&str>;
-        response_code() -> u16;
         response_code_details() -> Option<&str>;
         connection_termination_details() -> Option<&str>;
         upstream_transport_failure_reason() -> Option<&str>;

@@ -45,6 +45,7 @@ pub fn prepare(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     discover_peer(exchange);
     if is_grpc(&exchange.request) {
         exchange.grpc_status = Some(0);
+        exchange.body.count_messages();
     }
     Ok(())
 }
@@ -221,6 +222,9 @@ fn clean(exchange: &mut Exchange<'_>) {
     if exchange.is_internal {
         request.set_known(Known::XEnvoyInternal, b"true");
         return;
+    }
+    if is_edge {
+        request.set(b"x-envoy-external-address", exchange.remote.ip().to_string().as_bytes());
     }
     let is_suspect = |name: &[u8]| name.len() > 8 && name[..8].eq_ignore_ascii_case(b"x-envoy-");
     if !request.iter().any(|(name, _)| is_suspect(name)) {

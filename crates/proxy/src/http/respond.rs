@@ -15,6 +15,7 @@ use crate::http::channel::Channel;
 use crate::http::connection::Next;
 use crate::http::ends::{Departure, Downstream, Sink, Source};
 use crate::http::exchange::Exchange;
+use crate::http::local_reply;
 use crate::http::relay::{Encoding, Relay};
 use crate::http::response_head;
 use crate::http1::framing::Framing;
@@ -61,6 +62,9 @@ pub async fn respond(
     let reusable = !head.is_http_10 && !head.lists(Known::Connection, "close") && !is_switch;
     let close = prepare_head(exchange, decision, &mut head, framing, is_switch, io.is_http2());
     let mut body = Body::new(framing);
+    if exchange.grpc_status.is_some() {
+        body.count_messages();
+    }
     let Some(mut relay) = begin(exchange, io, &mut head, framing, is_switch) else {
         exchange.response = Some(head);
         drop_channel(cluster, &channel);
@@ -87,6 +91,7 @@ pub async fn respond(
     )
     .await;
     exchange.sent = body.data;
+    exchange.response_messages = body.messages();
     if exchange.grpc_status.is_some()
         && let Some(status) = body.trailers.as_deref().and_then(grpc_status)
     {
@@ -166,7 +171,8 @@ fn prepare_head(
         head.set_known(Known::XEnvoyAttemptCount, exchange.attempts.to_string().as_bytes());
     }
     if exchange.grpc_status.is_some() {
-        exchange.grpc_status = Some(grpc_status(head).unwrap_or(0));
+        let status = grpc_status(head).unwrap_or_else(|| local_reply::grpc_status(head.status));
+        exchange.grpc_status = Some(status);
     }
     response_head::finish(exchange, Some(decision), head);
     if is_http2 {
@@ -240,6 +246,16 @@ fn discover_peer(exchange: &mut Exchange<'_>, head: &mut Head) {
     head.remove(Known::XEnvoyPeerMetadata);
 }
 
+/// The head of an answer to HEAD says how a body would come, as Envoy does:
+/// in chunks, when nobody knows its length.
+pub fn promise_chunks(exchange: &Exchange<'_>, head: &mut Head) {
+    let has_no_body = head.status < 200 || head.status == 204;
+    let is_known = head.has(Known::ContentLength) || has_no_body;
+    if exchange.is_head_request() && !is_known && !exchange.request.is_http_10 {
+        head.set_known(Known::TransferEncoding, b"chunked");
+    }
+}
+
 /// How the body is written; old clients know no chunks.
 fn encoding(exchange: &Exchange<'_>, head: &mut Head, framing: Framing, is_switch: bool) -> Encoding {
     match framing {
@@ -247,7 +263,10 @@ fn encoding(exchange: &Exchange<'_>, head: &mut Head, framing: Framing, is_switc
             head.set_known(Known::TransferEncoding, b"chunked");
             Encoding::Chunked { trailers: exchange.http.manager.http1.trailers }
         }
-        _ => Encoding::Plain,
+        _ => {
+            promise_chunks(exchange, head);
+            Encoding::Plain
+        }
     }
 }
 

@@ -81,7 +81,7 @@ fn rewrite_path(exchange: &mut Exchange<'_>, decision: &Decision<'_>, forwarding
     let old = exchange.request.path().to_owned();
     let new = rewrite.apply(route.matcher.path(), &old);
     let is_target = new.starts_with('/') && new.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
-    if new == old || !is_target {
+    if !is_target {
         return;
     }
     if adds_envoy_headers(exchange) {

@@ -24,7 +24,7 @@ use crate::http::connection::{self, Connection, Next};
 use crate::http::ends::Downstream;
 use crate::http::exchange;
 use crate::http1::framing::Framing;
-use crate::http1::head::{Head, Parts};
+use crate::http1::head::Head;
 use crate::http1::parse::Refusal;
 use crate::http2::head;
 use crate::http2::prefixed::{Portion, Prefixed};
@@ -246,8 +246,7 @@ async fn run(
             .await
         }
         Err(refusal) => {
-            let reset = Head::new(Vec::new(), 0, Parts::default());
-            crate::http::record::refused(&connection, refusal, reset, 0);
+            crate::http::record::refused(&connection, refusal, None, 0);
             stream.outgoing.reset(Reason::PROTOCOL_ERROR);
             Next::KeepAlive
         }

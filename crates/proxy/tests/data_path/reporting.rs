@@ -115,6 +115,69 @@ fn metrics_and_lines_tell_what_happened() {
 }
 
 #[test]
+fn a_client_that_tells_who_it_is_stands_in_the_servers_metrics() {
+    let backend = Backend::start(|head, _| {
+        assert!(!head.contains("x-envoy-peer-metadata"), "{head}");
+        Then::Answer(ok(b"12345"))
+    });
+    let peers = json!({"name": "peers", "typed_config": {"@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
+        "type_url": "type.googleapis.com/io.istio.http.peer_metadata.Config",
+        "value": {"downstream_discovery": [{"istio_headers": {}}], "downstream_propagation": [{"istio_headers": {}}]}}});
+    let stats =
+        json!({"name": "istio.stats", "typed_config": {"@type": "type.googleapis.com/stats.PluginConfig"}});
+    let mut http = manager(json!([{"match": {"prefix": "/"}, "route": {"cluster": "up"}}]));
+    let filters = http["http_filters"].as_array_mut().expect("a list");
+    filters.insert(0, peers);
+    filters.insert(1, stats);
+    let mut inbound = listener(http);
+    inbound["traffic_direction"] = json!("INBOUND");
+    let proxy = proxy(json!([inbound]), json!([cluster("up", &[backend.address])]));
+    let gateway = proxy::identity::Identity::new(
+        xds::json::decode(
+            &json!({"metadata": {"WORKLOAD_NAME": "istio-ingressgateway", "NAMESPACE": "istio-system",
+            "LABELS": {"app": "istio-ingressgateway"}}}),
+        )
+        .expect("a test's own node"),
+    );
+    let told =
+        format!("x-envoy-peer-metadata-id: gateway\r\nx-envoy-peer-metadata: {}\r\n", gateway.peer_metadata);
+    let response = proxy.client().get("/", &told);
+    assert!(response.header("x-envoy-peer-metadata").is_some(), "{}", response.head);
+    assert_eq!(proxy.client().get("/", "").header("x-envoy-peer-metadata"), None);
+    let metrics = admin(&proxy, "GET", "/stats/prometheus").body;
+    let mut lines = metrics.lines().filter(|line| line.starts_with("istio_requests_total{"));
+    let told =
+        lines.find(|line| line.contains("source_workload=\"istio-ingressgateway\"")).expect("a series");
+    for label in [
+        "reporter=\"destination\"",
+        "source_workload_namespace=\"istio-system\"",
+        "source_app=\"istio-ingressgateway\"",
+        "destination_workload=\"a-v1\"",
+    ] {
+        assert!(told.contains(label), "{label} is not in {told}");
+    }
+}
+
+#[test]
+fn a_connection_that_no_chain_takes_stands_in_the_listeners_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access.log");
+    let mut narrow = listener(manager(json!([])));
+    narrow["filter_chains"][0]["filter_chain_match"] = json!({"destination_port": 1});
+    narrow["access_log"] = json!([{"name": "file",
+        "filter": {"response_flag_filter": {"flags": ["NR"]}},
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": log,
+            "log_format": {"text_format_source": {"inline_string":
+                "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %DOWNSTREAM_LOCAL_ADDRESS%\n"}}}}]);
+    let mut proxy = proxy(json!([narrow]), json!([]));
+    assert_eq!(proxy.client().rest(), "");
+    let expected = format!("NR filter_chain_not_found {}\n", proxy.address);
+    proxy.handle.take().expect("it runs").stop();
+    assert_eq!(std::fs::read_to_string(&log).expect("it was written"), expected);
+}
+
+#[test]
 fn answers_of_our_own_name_the_object_behind_them() {
     let rules = |name: &str| json!({"filter_metadata": {"lateen": {"object": format!("VirtualService/default/{name}"), "path": "http[1]"}}});
     let routes = json!([

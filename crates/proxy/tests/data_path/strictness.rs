@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::backend::{Backend, Then, ok};
-use super::setup::{cluster, listener, manager, proxy, to_one};
+use super::setup::{cluster, listener, manager, nobody, proxy, to_one};
 
 /// What must be refused: the statuses that may answer it, and its bytes.
 /// Two servers could read each of them differently.
@@ -208,6 +208,22 @@ fn a_body_that_was_not_read_is_never_a_request() {
     assert_eq!(client.response().status, 403);
     assert_eq!(client.rest(), "");
     assert_eq!(backend.seen().len(), 0);
+}
+
+#[test]
+fn a_body_that_came_while_the_upstream_was_tried_is_passed_over() {
+    let proxy = to_one(nobody(), json!({}));
+    let mut client = proxy.client();
+    let inside = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    for _ in 0..2 {
+        let length = inside.len();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{inside}"));
+        let failed = client.response();
+        assert_eq!((failed.status, failed.header("connection")), (503, None));
+    }
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf");
+    assert_eq!(client.response().header("connection"), Some("close"));
+    assert_eq!(client.rest(), "");
 }
 
 #[test]

@@ -161,7 +161,13 @@ impl Operator {
 
     /// Whether the value is a number in JSON.
     pub(super) fn is_number(&self) -> bool {
-        matches!(self.what, What::Number(_) | What::Duration(_) | What::Address(_, Part::Port))
+        matches!(
+            self.what,
+            What::Number(_)
+                | What::Duration(_)
+                | What::Address(_, Part::Port)
+                | What::GrpcStatus(GrpcForm::Number)
+        )
     }
 
     /// Appends the value; false when there is none.
@@ -387,7 +393,7 @@ fn query_parameter<'p>(path: &'p [u8], name: &str) -> Option<&'p [u8]> {
     let at = path.iter().position(|byte| *byte == b'?')?;
     path[at + 1..].split(|byte| *byte == b'&').find_map(|pair| {
         let value = pair.strip_prefix(name.as_bytes())?;
-        value.strip_prefix(b"=")
+        if value.is_empty() { Some(value) } else { value.strip_prefix(b"=") }
     })
 }
 
@@ -528,10 +534,10 @@ fn write_number(number: u64, out: &mut Vec<u8>) {
 
 fn append(value: Option<&[u8]>, out: &mut Vec<u8>) -> bool {
     match value {
-        Some(value) if !value.is_empty() => {
+        Some(value) => {
             out.extend_from_slice(value);
             true
         }
-        _ => false,
+        None => false,
     }
 }

@@ -42,6 +42,9 @@ fn every_label_is_there_and_the_unknown_says_so() {
         text.contains("istio_request_duration_milliseconds_sum{")
             && text.contains("istio_response_bytes_count{")
     );
+    assert!(!text.contains("_messages_total"));
+    RequestMetrics::new(&registry, &Labels { protocol: "grpc", ..labels }).record_messages(2, 3);
+    assert_eq!(registry.sum("istio_response_messages_total", |_| true), 3);
     TcpMetrics::new(&registry, &labels).sent.add(5);
     assert_eq!(registry.sum("istio_tcp_sent_bytes_total", |labels| !labels.contains("response_code")), 5);
 }

@@ -2,7 +2,8 @@
 //! data plane, running as long as the world does.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub struct Planes {
 
 enum Running {
     Envoy(Envoy),
-    Lateen { child: Child, log: PathBuf, folder: TempDir },
+    Lateen { child: Child, log: PathBuf, folder: TempDir, admin: u16 },
 }
 
 /// What became of a configuration.
@@ -111,6 +112,23 @@ impl Planes {
         self.lines.iter_mut().filter(move |(of, _)| *of == plane).map(|(_, lines)| lines)
     }
 
+    /// The metrics of a data plane's proxies, under Istio's names.
+    pub async fn metrics(&self, plane: Plane, pod: &Pod) -> Result<String> {
+        let mut page = String::new();
+        for (_, running) in self.running.iter().filter(|(of, _)| *of == plane) {
+            page.push_str(&match running {
+                Running::Envoy(envoy) => {
+                    proxy::agent::merged_metrics::from_envoy(&envoy.admin("/stats/prometheus").await?)
+                }
+                Running::Lateen { admin, .. } => {
+                    let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, *admin));
+                    pod.run(move || get(admin, "/stats/prometheus"))??
+                }
+            });
+        }
+        Ok(page)
+    }
+
     /// The name of a process that ended, if one did.
     pub fn ended(&mut self) -> Option<String> {
         self.running.iter_mut().find_map(|(_, running)| match running {
@@ -142,6 +160,16 @@ impl Drop for Running {
     }
 }
 
+fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.write_all(
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes(),
+    )?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}
+
 fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     text.lines().rev().take(30).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
@@ -170,6 +198,7 @@ fn start(plane: Plane, role: Role, pod: &Pod, xds: SocketAddr) -> Result<(Runnin
             let socket = folder.path().join("xds.sock");
             let listener = UnixListener::bind(&socket)?;
             runtime.spawn(relay(listener, xds));
+            let admin = if role == Role::Sidecar { 15000 } else { 15100 };
             let (lines, log) = (folder.path().join("access.log"), folder.path().join("proxy.log"));
             let (out, error) = (std::fs::File::create(&lines)?, std::fs::File::create(&log)?);
             let child = pod.run(move || {
@@ -177,12 +206,13 @@ fn start(plane: Plane, role: Role, pod: &Pod, xds: SocketAddr) -> Result<(Runnin
                     .arg(PROXY)
                     .arg(node.to_string())
                     .arg(socket)
+                    .arg(admin.to_string())
                     .stdin(Stdio::null())
                     .stdout(out)
                     .stderr(error)
                     .spawn()
             })??;
-            Ok((Running::Lateen { child, log, folder }, lines))
+            Ok((Running::Lateen { child, log, folder, admin }, lines))
         }
     }
 }
@@ -218,13 +248,14 @@ async fn relay(listener: UnixListener, xds: SocketAddr) {
 }
 
 /// What the process is that [`PROXY`] starts: our proxy, with a node and the
-/// socket of a control plane.
-pub fn run_proxy(node: &str, socket: &str) -> Result<()> {
+/// socket of a control plane, and a port for its admin endpoint.
+pub fn run_proxy(node: &str, socket: &str, admin: &str) -> Result<()> {
     let node: Value = serde_json::from_str(node).context("the node")?;
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     proxy::start::run(proxy::start::ProxyOptions {
         node: xds::json::decode(&node).context("the node")?,
         xds: Some(proxy::start::XdsAddress::Unix(socket.into())),
+        admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, admin.parse()?))),
         concurrency: 1,
         ..Default::default()
     })?;

@@ -118,10 +118,10 @@ impl Reply {
     pub fn json(&self) -> Value {
         let mut headers = json!({});
         for (name, value) in &self.headers {
-            match headers[name].as_array_mut() {
-                Some(values) => values.push(json!(value)),
-                None => headers[name] = json!([value]),
-            }
+            headers[name] = match headers[name].as_str() {
+                Some(before) if !before.is_empty() => json!(format!("{before},{value}")),
+                _ => json!(value),
+            };
         }
         json!({
             "interim": self.interim,

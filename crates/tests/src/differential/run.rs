@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::compare::{Difference, Observed, compare};
 use super::generate::{self, Case};
+use super::metrics;
 use super::planes::{self, Applied, Planes};
 use super::request::{self, End, Request};
 use super::server::Memory;
@@ -18,7 +19,7 @@ use super::shrink::{smaller_objects, smaller_requests};
 use super::world::{self, Plane, Pod};
 
 /// So many requests are under way at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 /// Lines of access logs are there by then.
 const WRITTEN: Duration = Duration::from_millis(1500);
 /// A difference that is not seen so often was chance.
@@ -103,6 +104,7 @@ pub async fn run(options: &Options) -> Result<Outcome> {
             );
         }
     }
+    runner.metrics(&pods).await?;
     Ok(runner.outcome)
 }
 
@@ -126,6 +128,23 @@ impl Runner {
             match self.lasting(&request).await? {
                 Some(differences) => self.report(case, &request, &differences).await?,
                 None => self.outcome.passing += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what both counted.
+    async fn metrics(&mut self, pods: &[(Plane, Pod)]) -> Result<()> {
+        let mut pages = BTreeMap::new();
+        for (plane, pod) in pods {
+            pages.insert(*plane, self.planes.metrics(*plane, pod).await?);
+        }
+        // A request that differed was sent several times, and shrunk.
+        let tolerance = self.outcome.passing * TRIES * 2;
+        if self.outcome.kinds.is_empty() {
+            let (envoy, lateen) = (&pages[&Plane::Envoy], &pages[&Plane::Lateen]);
+            for difference in metrics::compare(envoy, lateen, tolerance as u64) {
+                self.found(difference.at.clone(), || difference.to_string()).await;
             }
         }
         Ok(())
@@ -246,7 +265,7 @@ impl Runner {
             self.apply(&case.objects).await;
         }
         let text = || {
-            let yaml: Vec<String> = objects.iter().map(resources::yaml::to_yaml).collect();
+            let yaml: Vec<String> = objects.iter().map(yaml).collect();
             let list: Vec<String> = differences.iter().map(ToString::to_string).collect();
             format!(
                 "seed {}\n{}\n--- to {}\n{}\n--- differs\n{}\n",
@@ -298,13 +317,24 @@ impl Runner {
     }
 }
 
+/// An object as people may paste it; settings of access logs are long and
+/// always the same.
+fn yaml(object: &Value) -> String {
+    match object["kind"].as_str() {
+        Some("ConfigMap") => "# and lines of access logs in JSON, with every operator\n".to_owned(),
+        _ => resources::yaml::to_yaml(object),
+    }
+}
+
 /// What two differences have in common that have the same cause, as far as
 /// can be told.
 fn kind(differences: &[Difference]) -> String {
     let status = differences.iter().find(|difference| difference.at == "client/status");
-    let places: Vec<&str> = differences.iter().map(|difference| difference.at.as_str()).take(6).collect();
+    let (of_operators, others): (Vec<&str>, Vec<&str>) =
+        differences.iter().map(|difference| difference.at.as_str()).partition(|at| at.starts_with("log/%"));
+    let places = if others.is_empty() { of_operators } else { others };
     match status {
         Some(status) => format!("status {} for {}", status.lateen, status.envoy),
-        None => places.join(", "),
+        None => places.into_iter().take(4).collect::<Vec<_>>().join(", "),
     }
 }

@@ -105,10 +105,10 @@ impl Arrived {
     fn json(&self, address: IpAddr, port: u16) -> Value {
         let mut headers = json!({});
         for (name, value) in &self.headers {
-            match headers[name].as_array_mut() {
-                Some(values) => values.push(json!(value)),
-                None => headers[name] = json!([value]),
-            }
+            headers[name] = match headers[name].as_str() {
+                Some(before) if !before.is_empty() => json!(format!("{before},{value}")),
+                _ => json!(value),
+            };
         }
         json!({
             "line": self.line,

@@ -18,7 +18,9 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
         [world::INSIDE, rest @ ..] => inside(rest),
-        [planes::PROXY, node, socket] => planes::run_proxy(node, socket).map(|()| ExitCode::SUCCESS),
+        [planes::PROXY, node, socket, admin] => {
+            planes::run_proxy(node, socket, admin).map(|()| ExitCode::SUCCESS)
+        }
         _ => world::enter(),
     };
     result.unwrap_or_else(|error| {
@@ -66,7 +68,7 @@ fn verdict(outcome: &Outcome) -> ExitCode {
 
 fn options(arguments: &[&str]) -> Result<Options> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?;
-    let mut options = Options { seed: now.as_secs() % 1_000_000_000, configurations: 40, requests: 600 };
+    let mut options = Options { seed: now.as_secs() % 1_000_000_000, configurations: 25, requests: 400 };
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
         let mut number =

@@ -22,6 +22,11 @@ use crate::protocol::Protocol;
 use crate::route::{configuration, everything, to_cluster};
 use crate::telemetry::for_listener;
 
+/// The transport of connections without TLS.
+const RAW: &str = "raw_buffer";
+/// Any transport.
+const ANY: &str = "";
+
 /// All that the listener is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct VirtualInboundKey {
@@ -44,6 +49,8 @@ pub(crate) struct InboundPort {
 /// The filters of a chain, and which connections it takes among those of its
 /// port. A chain with mesh TLS would be one more of these.
 struct Variant {
+    /// Empty for any.
+    transport: &'static str,
     application_protocols: Vec<String>,
     filters: Option<Vec<xds::envoy::config::listener::v3::Filter>>,
 }
@@ -101,11 +108,7 @@ impl VirtualInboundKey {
                     name: format!("0.0.0.0_{}", port.port),
                     filter_chain_match: Some(FilterChainMatch {
                         destination_port: Some(u32::from(port.port)),
-                        transport_protocol: if variant.application_protocols.is_empty() {
-                            String::new()
-                        } else {
-                            "raw_buffer".to_owned()
-                        },
+                        transport_protocol: variant.transport.to_owned(),
                         application_protocols: variant.application_protocols,
                         ..FilterChainMatch::default()
                     }),
@@ -119,15 +122,18 @@ impl VirtualInboundKey {
 
     fn variants(&self, port: &InboundPort) -> Vec<Variant> {
         let cluster = inbound_name(port.port);
-        let http = |application_protocols| Variant {
+        let http = |transport, application_protocols| Variant {
+            transport,
             application_protocols,
             filters: self.http(&cluster, &format!("0.0.0.0_{}", port.port), Some(port)),
         };
-        let tcp = || Variant { application_protocols: Vec::new(), filters: self.tcp(&cluster) };
+        let tcp =
+            |transport| Variant { transport, application_protocols: Vec::new(), filters: self.tcp(&cluster) };
         match port.protocol {
-            Protocol::Detected => vec![http(plain_http()), tcp()],
-            protocol if protocol.is_http() => vec![http(Vec::new())],
-            _ => vec![tcp()],
+            // A connection that matches a chain's transport is not compared with those of any transport.
+            Protocol::Detected => vec![http(RAW, plain_http()), tcp(RAW), tcp(ANY)],
+            protocol if protocol.is_http() => vec![http(ANY, Vec::new())],
+            _ => vec![tcp(ANY)],
         }
     }
 
@@ -135,18 +141,23 @@ impl VirtualInboundKey {
         let http = self.http(INBOUND_PASSTHROUGH, "0.0.0.0_0", None).map(|filters| FilterChain {
             name: "virtualInbound-catchall-http".to_owned(),
             filter_chain_match: Some(FilterChainMatch {
-                transport_protocol: "raw_buffer".to_owned(),
+                transport_protocol: RAW.to_owned(),
                 application_protocols: plain_http(),
                 ..FilterChainMatch::default()
             }),
             filters,
             ..FilterChain::default()
         });
-        let tcp = self.tcp(INBOUND_PASSTHROUGH).map(|filters| FilterChain {
-            name: "virtualInbound".to_owned(),
-            filter_chain_match: Some(FilterChainMatch::default()),
-            filters,
-            ..FilterChain::default()
+        let tcp = [RAW, ANY].into_iter().filter_map(|transport| {
+            Some(FilterChain {
+                name: "virtualInbound".to_owned(),
+                filter_chain_match: Some(FilterChainMatch {
+                    transport_protocol: transport.to_owned(),
+                    ..FilterChainMatch::default()
+                }),
+                filters: self.tcp(INBOUND_PASSTHROUGH)?,
+                ..FilterChain::default()
+            })
         });
         http.into_iter().chain(tcp).collect()
     }

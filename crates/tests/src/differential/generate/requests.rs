@@ -52,7 +52,7 @@ fn opaque(rng: &mut Rng, objects: &[Value]) -> Vec<u8> {
     match rng.u32(0..4) {
         0 => Vec::new(),
         1 => b"\x00\x01\x02binary\xff".to_vec(),
-        2 => vec![b'x'; 20_000],
+        2 => vec![0; 20_000],
         _ => b"hello\r\n".to_vec(),
     }
 }

@@ -1,0 +1,165 @@
+//! Connections that no filter chain takes: a line in the listener's own access
+//! log, and nothing else.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use routing::access_log::{LogFacts, Moment};
+use routing::listener::Listener;
+use telemetry::access_log::Record;
+
+use crate::flags::Flag;
+use crate::worker::Worker;
+
+/// A connection without a filter chain.
+#[derive(Debug)]
+pub struct Unserved<'u> {
+    /// The listener that has no chain for it.
+    pub listener: &'u Listener,
+    /// When it came.
+    pub started_at: SystemTime,
+    /// Where it wanted to go.
+    pub local: SocketAddr,
+    /// Where it arrived.
+    pub accepted_at: SocketAddr,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// The server name of TLS.
+    pub server_name: &'u str,
+}
+
+impl Unserved<'_> {
+    /// Writes the listener's access logs. Such connections are rare enough for
+    /// formats to be compiled when they come.
+    pub fn log(&self, worker: &Worker) {
+        let facts = LogFacts {
+            status: 0,
+            duration: 0,
+            flags: Flag::NoRoute.short(),
+            random: fastrand::u64(..),
+            moment: Moment::ConnectionEnd,
+        };
+        for log in &worker.logs.compile(&self.listener.access_log) {
+            log.write(self, &facts);
+        }
+    }
+}
+
+impl Record for Unserved<'_> {
+    fn start_time(&self) -> SystemTime {
+        self.started_at
+    }
+
+    fn request_header(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+
+    fn response_header(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+
+    fn protocol(&self) -> Option<&str> {
+        None
+    }
+
+    fn response_code(&self) -> u16 {
+        0
+    }
+
+    fn response_flags(&self) -> Option<&str> {
+        Some(Flag::NoRoute.short())
+    }
+
+    fn response_code_details(&self) -> Option<&str> {
+        Some("filter_chain_not_found")
+    }
+
+    fn connection_termination_details(&self) -> Option<&str> {
+        None
+    }
+
+    fn upstream_transport_failure_reason(&self) -> Option<&str> {
+        None
+    }
+
+    fn bytes_received(&self) -> u64 {
+        0
+    }
+
+    fn bytes_sent(&self) -> u64 {
+        0
+    }
+
+    fn duration(&self) -> Option<Duration> {
+        self.started_at.elapsed().ok()
+    }
+
+    fn request_duration(&self) -> Option<Duration> {
+        None
+    }
+
+    fn response_duration(&self) -> Option<Duration> {
+        None
+    }
+
+    fn upstream_host(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    fn upstream_local_address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    fn upstream_cluster(&self) -> Option<&str> {
+        None
+    }
+
+    fn upstream_cluster_raw(&self) -> Option<&str> {
+        None
+    }
+
+    fn downstream_local_address(&self) -> Option<SocketAddr> {
+        Some(self.local)
+    }
+
+    fn downstream_remote_address(&self) -> Option<SocketAddr> {
+        Some(self.peer)
+    }
+
+    fn downstream_direct_remote_address(&self) -> Option<SocketAddr> {
+        Some(self.peer)
+    }
+
+    fn downstream_direct_local_address(&self) -> Option<SocketAddr> {
+        Some(self.accepted_at)
+    }
+
+    fn requested_server_name(&self) -> Option<&str> {
+        (!self.server_name.is_empty()).then_some(self.server_name)
+    }
+
+    fn route_name(&self) -> Option<&str> {
+        None
+    }
+
+    fn virtual_host_name(&self) -> Option<&str> {
+        None
+    }
+
+    fn attempt_count(&self) -> u32 {
+        0
+    }
+
+    fn metadata(&self, owner: &str, namespace: &str, key: &str) -> Option<&str> {
+        let origin = self.listener.origin.as_ref().filter(|_| matches!(owner, "LISTENER" | "DYNAMIC"))?;
+        match (namespace, key) {
+            ("lateen", "object") | ("istio", "config") => Some(&origin.object),
+            ("lateen", "path") => (!origin.path.is_empty()).then_some(&origin.path),
+            _ => None,
+        }
+    }
+
+    fn hostname(&self) -> Option<&str> {
+        None
+    }
+}
