@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use ipnet::IpNet;
 
-use crate::{Family, Options, PROXY_ID, Ports, ProxyMatch, Ranges};
+use crate::{DnsCapture, Family, Options, PROXY_ID, Ports, ProxyMatch, Ranges};
 
 /// What the init container is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +83,17 @@ pub fn parse<S: AsRef<str>>(arguments: &[S]) -> Result<Invocation, ArgumentError
             }
             "-k" | "--kube-virt-interfaces" => options.rerouted_interfaces = reader.words()?,
             "-c" | "--istio-exclude-interfaces" => options.excluded_interfaces = reader.words()?,
+            "--redirect-dns" => {
+                if reader.switch()? && options.dns == DnsCapture::Off {
+                    // Who they are is known in the pod alone.
+                    options.dns = DnsCapture::Servers(Vec::new());
+                }
+            }
+            "--capture-all-dns" => {
+                if reader.switch()? {
+                    options.dns = DnsCapture::All;
+                }
+            }
             "-n" | "--dry-run" => dry_run = reader.switch()?,
             "--dual-stack" => {
                 if reader.switch()? {
@@ -142,6 +153,11 @@ pub fn render(options: &Options) -> Vec<String> {
         if !value.is_empty() {
             flag(name, value);
         }
+    }
+    match &options.dns {
+        DnsCapture::Off => {}
+        DnsCapture::Servers(_) => arguments.push("--redirect-dns".to_owned()),
+        DnsCapture::All => arguments.push("--capture-all-dns".to_owned()),
     }
     arguments
 }

@@ -17,7 +17,9 @@ pub mod nftables;
 mod options;
 pub mod rules;
 
-pub use options::{Family, Options, PROXY_DSCP, PROXY_ID, Ports, ProxyMatch, Ranges};
+pub use options::{
+    DNS_CAPTURE_PORT, DnsCapture, Family, Options, PROXY_DSCP, PROXY_ID, Ports, ProxyMatch, Ranges,
+};
 pub use rules::RuleSet;
 
 #[cfg(test)]

@@ -50,15 +50,17 @@ fn hook(chain: Chain) -> Option<&'static str> {
 }
 
 fn statement(rule: &Rule, family: &str) -> String {
-    let follows_port =
-        |at: usize| matches!(rule.matches.get(at + 1), Some(Match::Port(_) | Match::NotPort(_)));
+    let follows_port = |at: usize| {
+        matches!(rule.matches.get(at + 1), Some(Match::Port(_) | Match::NotPort(_) | Match::NotPorts(_)))
+    };
+    let transport = if rule.matches.contains(&Match::Udp) { "udp" } else { "tcp" };
     let mut words: Vec<String> = Vec::new();
     for (at, condition) in rule.matches.iter().enumerate() {
-        // `tcp dport` says TCP by itself.
-        if *condition == Match::Tcp && follows_port(at) {
+        // `tcp dport` says TCP by itself, and `udp dport` UDP.
+        if matches!(condition, Match::Tcp | Match::Udp) && follows_port(at) {
             continue;
         }
-        words.push(expression(condition, family));
+        words.push(expression(condition, family, transport));
     }
     words.push(match rule.verdict {
         Verdict::Return => "return".to_owned(),
@@ -68,7 +70,7 @@ fn statement(rule: &Rule, family: &str) -> String {
     words.join(" ")
 }
 
-fn expression(condition: &Match, family: &str) -> String {
+fn expression(condition: &Match, family: &str, transport: &str) -> String {
     match condition {
         Match::InInterface(name) => format!("iifname \"{name}\""),
         Match::OutInterface(name) => format!("oifname \"{name}\""),
@@ -76,8 +78,10 @@ fn expression(condition: &Match, family: &str) -> String {
         Match::Destination(range) => format!("{family} daddr {range}"),
         Match::NotDestination(range) => format!("{family} daddr != {range}"),
         Match::Tcp => "meta l4proto tcp".to_owned(),
-        Match::Port(port) => format!("tcp dport {port}"),
-        Match::NotPort(port) => format!("tcp dport != {port}"),
+        Match::Udp => "meta l4proto udp".to_owned(),
+        Match::Port(port) => format!("{transport} dport {port}"),
+        Match::NotPort(port) => format!("{transport} dport != {port}"),
+        Match::NotPorts([one, other]) => format!("{transport} dport != {{ {one}, {other} }}"),
         Match::Uid(uid) => format!("meta skuid {uid}"),
         Match::NotUid(uid) => format!("meta skuid != {uid}"),
         Match::Gid(gid) => format!("meta skgid {gid}"),

@@ -1,5 +1,7 @@
 //! What a pod wants captured.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 /// The address family a rule set is for.
@@ -45,6 +47,17 @@ pub enum ProxyMatch {
     Dscp(u8),
 }
 
+/// Which questions about names go to the proxy's agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnsCapture {
+    /// None.
+    Off,
+    /// Those to the name servers of the pod.
+    Servers(Vec<IpAddr>),
+    /// All.
+    All,
+}
+
 /// Everything the rules depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -72,7 +85,12 @@ pub struct Options {
     pub rerouted_interfaces: Vec<String>,
     /// Interfaces whose traffic is left alone.
     pub excluded_interfaces: Vec<String>,
+    /// Which questions about names are captured.
+    pub dns: DnsCapture,
 }
+
+/// The port of the agent that answers questions about names.
+pub const DNS_CAPTURE_PORT: u16 = 15053;
 
 /// User and group id of the proxy on Kubernetes.
 pub const PROXY_ID: u32 = 1337;
@@ -95,6 +113,7 @@ impl Default for Options {
             outbound_ports_excluded: Vec::new(),
             rerouted_interfaces: Vec::new(),
             excluded_interfaces: Vec::new(),
+            dns: DnsCapture::Off,
         }
     }
 }

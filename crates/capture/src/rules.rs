@@ -7,7 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::{Family, Options, Ports, ProxyMatch, Ranges};
+use crate::{DNS_CAPTURE_PORT, DnsCapture, Family, Options, Ports, ProxyMatch, Ranges};
+
+/// The port of name servers.
+const DNS_PORT: u16 = 53;
 
 /// All rules of one address family, in the order in which they are appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +53,14 @@ pub enum Match {
     NotDestination(IpNet),
     /// TCP.
     Tcp,
-    /// The destination port; follows [`Match::Tcp`].
+    /// UDP.
+    Udp,
+    /// The destination port; follows [`Match::Tcp`] or [`Match::Udp`].
     Port(u16),
     /// Any other destination port; follows [`Match::Tcp`].
     NotPort(u16),
+    /// Any destination port but these; follows [`Match::Tcp`].
+    NotPorts([u16; 2]),
     /// The socket belongs to this user.
     Uid(u32),
     /// The socket belongs to another user.
@@ -187,6 +194,7 @@ fn outbound(set: &mut RuleSet, options: &Options) {
             own_connections(set, options, Match::Dscp(*value), Match::NotDscp(*value));
         }
     }
+    names(set, options);
     set.append(Chain::Outbound, [Match::Destination(set.loopback())], Verdict::Return);
     destinations(set, options);
 }
@@ -198,16 +206,40 @@ fn outbound(set: &mut RuleSet, options: &Options) {
 /// The third keeps the proxy's connections out of the proxy.
 fn own_connections(set: &mut RuleSet, options: &Options, is_proxy: Match, is_not_proxy: Match) {
     let loopback = || Match::OutInterface("lo".to_owned());
-    let to_itself = vec![
-        loopback(),
-        Match::NotDestination(set.loopback()),
-        Match::Tcp,
-        Match::NotPort(options.inbound_tunnel_port),
-        is_proxy.clone(),
-    ];
+    let captures_names = options.dns != DnsCapture::Off;
+    let not_tunnel = match captures_names {
+        true => Match::NotPorts([DNS_PORT, options.inbound_tunnel_port]),
+        false => Match::NotPort(options.inbound_tunnel_port),
+    };
+    let to_itself =
+        vec![loopback(), Match::NotDestination(set.loopback()), Match::Tcp, not_tunnel, is_proxy.clone()];
     set.append(Chain::Outbound, to_itself, Verdict::Jump(Chain::InRedirect));
-    set.append(Chain::Outbound, [loopback(), is_not_proxy], Verdict::Return);
+    // A name server on loopback is captured like any other.
+    let local = match captures_names {
+        true => vec![loopback(), Match::Tcp, Match::NotPort(DNS_PORT), is_not_proxy],
+        false => vec![loopback(), is_not_proxy],
+    };
+    set.append(Chain::Outbound, local, Verdict::Return);
     set.append(Chain::Outbound, [is_proxy], Verdict::Return);
+}
+
+/// Questions about names go to the agent; its own are returned before.
+fn names(set: &mut RuleSet, options: &Options) {
+    let servers: Vec<Option<Match>> = match &options.dns {
+        DnsCapture::Off => return,
+        DnsCapture::All => vec![None],
+        DnsCapture::Servers(servers) => {
+            let ranges = servers.iter().copied().map(IpNet::from).filter(|range| set.holds(range));
+            ranges.map(|range| Some(Match::Destination(range))).collect()
+        }
+    };
+    for transport in [Match::Udp, Match::Tcp] {
+        for server in &servers {
+            let matches: Vec<Match> =
+                [transport.clone(), Match::Port(DNS_PORT)].into_iter().chain(server.clone()).collect();
+            set.append(Chain::Outbound, matches, Verdict::RedirectTo(DNS_CAPTURE_PORT));
+        }
+    }
 }
 
 fn destinations(set: &mut RuleSet, options: &Options) {

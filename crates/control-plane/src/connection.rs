@@ -78,11 +78,13 @@ async fn begin(
     let status = status_of(&node, told, protocol);
     tracing::info!(node = node.id, agent = status.user_agent, "proxy connected");
     let published = mesh.subscribe();
-    let stream = Stream::new(protocol, "lateen", mesh.registry.recall(&node.id));
+    let client = format!("{} {}", node.id, told.user_agent_name);
+    let stream = Stream::new(protocol, "lateen", mesh.registry.recall(&client));
     let place = Place::enter(mesh, node.clone(), status);
     let mut connection = Connection {
         mesh: Arc::clone(mesh),
         node,
+        client,
         stream,
         place,
         published,
@@ -98,6 +100,8 @@ async fn begin(
 struct Connection {
     mesh: Arc<Mesh>,
     node: Node,
+    /// Its node id and program.
+    client: String,
     stream: Stream,
     place: Place,
     published: watch::Receiver<Arc<Published>>,
@@ -195,7 +199,7 @@ impl Connection {
 
     fn end(self) {
         tracing::info!(node = self.node.id, "proxy disconnected");
-        self.mesh.registry.remember(&self.node.id, self.stream.into_memory());
+        self.mesh.registry.remember(&self.client, self.stream.into_memory());
     }
 }
 

@@ -20,7 +20,8 @@ pub(crate) struct Registry {
 struct Inner {
     next: u64,
     connections: BTreeMap<u64, (Node, ProxyStatus)>,
-    /// What proxies held when their last connection ended, by node id.
+    /// What clients held when their last connection ended, by node id and
+    /// program.
     memories: BTreeMap<String, Memory>,
 }
 
@@ -48,8 +49,11 @@ impl Registry {
     /// The node that a pod's proxy is.
     pub(crate) fn node_of(&self, name: &str, namespace: &str) -> Option<Node> {
         let inner = self.lock();
-        let mut nodes = inner.connections.values().map(|(node, _)| node);
-        nodes.find(|node| node.name == name && node.facets.namespace == namespace).cloned()
+        // An agent beside Envoy asks for names alone, on a stream of its own.
+        let mut proxies =
+            inner.connections.values().filter(|(_, status)| status.user_agent != "lateen-agent");
+        let found = proxies.find(|(node, _)| node.name == name && node.facets.namespace == namespace);
+        found.map(|(node, _)| node.clone())
     }
 
     /// Tells whenever a proxy's state changes.
@@ -57,14 +61,14 @@ impl Registry {
         self.changes.subscribe()
     }
 
-    /// What is remembered of a node, which then belongs to the caller.
-    pub(crate) fn recall(&self, node: &str) -> Memory {
-        self.lock().memories.remove(node).unwrap_or_default()
+    /// What is remembered of a client, which then belongs to the caller.
+    pub(crate) fn recall(&self, client: &str) -> Memory {
+        self.lock().memories.remove(client).unwrap_or_default()
     }
 
-    /// Keeps what a node held for its next connection.
-    pub(crate) fn remember(&self, node: &str, memory: Memory) {
-        self.lock().memories.insert(node.to_owned(), memory);
+    /// Keeps what a client held for its next connection.
+    pub(crate) fn remember(&self, client: &str, memory: Memory) {
+        self.lock().memories.insert(client.to_owned(), memory);
     }
 
     fn changed(&self) {

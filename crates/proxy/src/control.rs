@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::listen;
 use crate::shared::Shared;
+use crate::sockets::Sockets;
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ pub struct Control {
     workers: Vec<UnboundedSender<Command>>,
     /// Listener and configured address, and the address that was bound.
     bound: BTreeMap<(Arc<str>, SocketAddr), SocketAddr>,
+    sockets: Arc<Sockets>,
+    /// Another process listens now.
+    retired: bool,
 }
 
 /// What became of changes.
@@ -59,8 +63,12 @@ type Opened = Vec<(Arc<str>, SocketAddr, SocketAddr, Vec<StdListener>)>;
 
 impl Control {
     /// Tells these workers.
-    pub fn new(shared: Arc<Shared>, workers: Vec<UnboundedSender<Command>>) -> Control {
-        Control { shared, workers, bound: BTreeMap::new() }
+    pub fn new(
+        shared: Arc<Shared>,
+        workers: Vec<UnboundedSender<Command>>,
+        sockets: Arc<Sockets>,
+    ) -> Control {
+        Control { shared, workers, bound: BTreeMap::new(), sockets, retired: false }
     }
 
     /// Applies changes. When it returns, every request that begins sees
@@ -103,6 +111,14 @@ impl Control {
         self.close(&Config::default());
     }
 
+    /// Accepts no more connections, whatever is configured from now on:
+    /// another process has the sockets.
+    pub fn retire(&mut self) {
+        self.retired = true;
+        self.close_all();
+        self.shared.retire();
+    }
+
     /// Tells the workers to end.
     pub fn stop(&self) {
         for worker in &self.workers {
@@ -115,6 +131,9 @@ impl Control {
     /// A listener whose socket cannot be opened stays as it was.
     fn open(&self, config: &mut Config, previous: &Config, applied: &mut Applied) -> Opened {
         let mut opened = Opened::new();
+        if self.retired {
+            return opened;
+        }
         let mut failed: Vec<(Arc<str>, Invalid)> = Vec::new();
         for entry in config.listeners.active.values().filter(|entry| entry.value.bind_to_port) {
             let name = &entry.value.name;
@@ -140,20 +159,24 @@ impl Control {
         opened
     }
 
-    /// One socket for each worker.
+    /// One socket for each worker, or more where a process before this one
+    /// had more workers: connections wait at each of them.
     fn sockets(&self, address: SocketAddr) -> std::io::Result<(SocketAddr, Vec<StdListener>)> {
-        let first = listen::bind(address)?;
-        let bound = first.local_addr()?;
-        let mut sockets = vec![first];
+        let mut sockets = self.sockets.listeners(address);
+        if sockets.is_empty() {
+            sockets.push(listen::bind(address)?);
+        }
+        let bound = sockets[0].local_addr()?;
         while sockets.len() < self.workers.len() {
             sockets.push(listen::bind(bound)?);
         }
+        self.sockets.keep_listeners(address, &sockets)?;
         Ok((bound, sockets))
     }
 
     fn hand_over(&mut self, opened: Opened) {
         for (name, address, bound, sockets) in opened {
-            for (worker, socket) in self.workers.iter().zip(sockets) {
+            for (worker, socket) in self.workers.iter().cycle().zip(sockets) {
                 let _ = worker.send(Command::Listen { name: name.clone(), address, socket });
             }
             self.bound.insert((name, address), bound);
@@ -168,6 +191,7 @@ impl Control {
             let wanted = listener
                 .is_some_and(|listener| listener.bind_to_port && listener.addresses.contains(address));
             if !wanted {
+                self.sockets.forget(*address);
                 for worker in workers {
                     let _ = worker.send(Command::Unlisten { name: name.clone(), address: *address });
                 }

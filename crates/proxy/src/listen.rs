@@ -48,6 +48,8 @@ pub fn bind(address: SocketAddr) -> io::Result<StdListener> {
 
 /// Accepts connections for ever.
 pub async fn accept(worker: Rc<Worker>, name: Arc<str>, listener: TcpListener) {
+    worker.shared.accept_began();
+    let _accepting = Accepting(worker.clone());
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -58,6 +60,15 @@ pub async fn accept(worker: Rc<Worker>, name: Arc<str>, listener: TcpListener) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Counts a task that accepts, however it ends.
+struct Accepting(Rc<Worker>);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.shared.accept_ended();
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -21,6 +21,9 @@ pub struct Shared {
     config: ArcSwap<Config>,
     generation: AtomicU64,
     draining: AtomicBool,
+    /// Tasks that accept connections.
+    accepting: AtomicUsize,
+    retired: AtomicBool,
     /// Draining has begun.
     pub drained: Notify,
     tells_reasons: AtomicBool,
@@ -57,6 +60,8 @@ impl Shared {
             config: ArcSwap::default(),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            accepting: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
             drained: Notify::new(),
             tells_reasons: AtomicBool::new(identity.tells_reasons()),
             identity,
@@ -107,6 +112,26 @@ impl Shared {
     /// From now on responses of our own say why they are given, or do not.
     pub fn tell_reasons(&self, tell: bool) {
         self.tells_reasons.store(tell, Ordering::Relaxed);
+    }
+
+    /// A task accepts connections from now on.
+    pub fn accept_began(&self) {
+        self.accepting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A task accepts no more connections.
+    pub fn accept_ended(&self) {
+        self.accepting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Another process listens: tasks are being told.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether another process listens and no task of this one accepts.
+    pub fn has_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst) && self.accepting.load(Ordering::SeqCst) == 0
     }
 
     /// Whether connections are asked to close.

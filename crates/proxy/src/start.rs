@@ -9,11 +9,14 @@ use std::thread::JoinHandle;
 use routing::compile::{Changes, Rejection};
 use telemetry::log_writer::LogWriter;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use xds::envoy::config::core::v3::Node;
+use xds::istio::nds::NameTable;
 
 use crate::control::Control;
 use crate::identity::Identity;
 use crate::shared::Shared;
+use crate::sockets::Sockets;
 use crate::supervisor::{self, Order, Supervisor};
 use crate::thread;
 
@@ -44,7 +47,15 @@ pub struct ProxyOptions {
     pub upstream_tos: Option<u32>,
     /// Changes what is logged, for `/logging`.
     pub set_log_level: Option<SetLogLevel>,
+    /// Where the mesh's names go, when somebody answers questions about them.
+    pub names: Option<NameTables>,
+    /// Every listening socket: those of a process before this one are used
+    /// again.
+    pub sockets: Arc<Sockets>,
 }
+
+/// Hears of every table of names that the control plane sends.
+pub type NameTables = watch::Sender<Arc<NameTable>>;
 
 /// Changes what is logged.
 #[derive(Clone)]
@@ -120,7 +131,7 @@ pub fn start(options: ProxyOptions) -> Result<Handle, StartError> {
         threads.push(thread::spawn(number, shared.clone(), received).map_err(StartError::Thread)?);
         workers.push(commands);
     }
-    let mut control = Control::new(shared.clone(), workers);
+    let mut control = Control::new(shared.clone(), workers, options.sockets.clone());
     let applied = control.apply(&options.static_resources);
     if let Some(rejection) = applied.rejections.into_iter().next() {
         control.stop();
@@ -128,7 +139,9 @@ pub fn start(options: ProxyOptions) -> Result<Handle, StartError> {
     }
     let admin = match options.admin {
         Some(address) => {
-            let listener = std::net::TcpListener::bind(address)
+            let listener = options
+                .sockets
+                .listener(address, std::net::TcpListener::bind)
                 .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
                 .map_err(|source| StartError::Admin { address, source })?;
             Some(listener)
@@ -148,6 +161,7 @@ pub fn start(options: ProxyOptions) -> Result<Handle, StartError> {
         admin,
         static_resources: options.static_resources,
         set_log_level: options.set_log_level,
+        names: options.names,
     };
     threads.push(supervisor::spawn(supervisor, received).map_err(StartError::Thread)?);
     Ok(Handle { shared, ready, orders, listening, admin: bound_admin, threads })
@@ -169,6 +183,19 @@ impl Handle {
     /// Asks connections to close; new ones are still served.
     pub fn drain(&self) {
         self.shared.drain();
+    }
+
+    /// Accepts no more connections and asks those that are there to close:
+    /// another process has the sockets.
+    pub fn retire(&self) {
+        self.shared.drain();
+        // A supervisor that has ended accepts nothing.
+        let _ = self.orders.send(Order::Retire);
+    }
+
+    /// Whether no worker accepts any more.
+    pub fn has_retired(&self) -> bool {
+        self.shared.has_retired()
     }
 
     /// Returns when the data path has ended.

@@ -14,12 +14,14 @@ use xds::any::unpack;
 use xds::envoy::config::core::v3::Node;
 use xds::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use xds::google::protobuf::Any;
+use xds::istio::nds::NameTable;
 use xds::subscription::Protocol;
 use xds::subscription::client::{Client, Interest, Received, Request, Update};
-use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, ROUTE};
+use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, NAME_TABLE, ROUTE};
 
 use crate::control::Control;
 use crate::memory;
+use crate::start::NameTables;
 
 /// A response of this size leaves enough behind to look for what can be
 /// given back, in bytes.
@@ -77,16 +79,20 @@ pub struct Subscriber {
     client: Client,
     requests: Option<UnboundedSender<DeltaDiscoveryRequest>>,
     inventory: SharedInventory,
+    names: Option<NameTables>,
 }
 
 impl Subscriber {
     /// Listeners and clusters are asked for whole; routes and endpoints when
-    /// something names them.
-    pub fn new(node: Node, inventory: SharedInventory) -> Subscriber {
+    /// something names them; names when somebody wants them.
+    pub fn new(node: Node, inventory: SharedInventory, names: Option<NameTables>) -> Subscriber {
         let mut client = Client::new(Protocol::Delta, node);
         client.watch(CLUSTER, Interest::All);
         client.watch(LISTENER, Interest::All);
-        Subscriber { client, requests: None, inventory }
+        if names.is_some() {
+            client.watch(NAME_TABLE, Interest::All);
+        }
+        Subscriber { client, requests: None, inventory, names }
     }
 
     /// Whether listeners and clusters have come once.
@@ -117,6 +123,9 @@ impl Subscriber {
         let Some(update) = self.client.on_delta(response) else { return };
         let size: usize = update.added.iter().map(|received| received.body.value.len()).sum();
         let (changes, mut rejected) = changes(&update);
+        if let Some(names) = self.names.as_ref().filter(|_| update.type_url == NAME_TABLE) {
+            rejected.extend(take_names(&update, names));
+        }
         let applied = control.apply(&changes);
         rejected.extend(applied.rejections.iter().filter_map(|rejection| concerns(rejection, &update)));
         self.note(&update, &rejected);
@@ -232,6 +241,15 @@ fn changes(update: &Update) -> (Changes, Vec<(String, String)>) {
         _ => {}
     }
     (changes, rejected)
+}
+
+/// Passes a table of names on; gives what is refused.
+pub fn take_names(update: &Update, names: &NameTables) -> Vec<(String, String)> {
+    let mut rejected = Vec::new();
+    for table in decode::<NameTable>(update, &mut rejected) {
+        names.send_replace(Arc::new(table));
+    }
+    rejected
 }
 
 fn decode<M: Message + Name + Default>(update: &Update, rejected: &mut Vec<(String, String)>) -> Vec<M> {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use routing::compile::{Changes, Resolution};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
 
 use crate::admin::{self, Admin};
 use crate::ads::{self, StreamEvent};
@@ -17,7 +18,7 @@ use crate::extensions::introduce;
 use crate::memory;
 use crate::outliers;
 use crate::shared::Shared;
-use crate::start::{SetLogLevel, XdsAddress};
+use crate::start::{NameTables, SetLogLevel, XdsAddress};
 use crate::subscriber::{SharedInventory, Subscriber, is_initialized};
 
 /// What the thread is asked to do.
@@ -27,6 +28,9 @@ pub enum Order {
     Stop,
     /// Accept no more connections.
     CloseListeners,
+    /// Accept no more connections, and hear no more of the control plane:
+    /// another process serves in this one's place.
+    Retire,
 }
 
 /// What the thread works with.
@@ -48,6 +52,8 @@ pub struct Supervisor {
     pub static_resources: Changes,
     /// Changes what is logged.
     pub set_log_level: Option<SetLogLevel>,
+    /// Where the mesh's names go.
+    pub names: Option<NameTables>,
 }
 
 /// Starts the thread.
@@ -70,12 +76,15 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
     let (found, mut resolutions) = unbounded_channel();
     let mut resolver = Resolver::new(found);
     let inventory = SharedInventory::default();
-    supervisor.start_admin(&inventory);
+    // What ends when another process takes over.
+    let mut conversations: Vec<AbortHandle> = supervisor.start_admin(&inventory).into_iter().collect();
     tokio::spawn(outliers::watch(supervisor.shared.clone()));
     let (events, mut stream) = unbounded_channel();
     let mut subscriber = supervisor.xds.take().map(|address| {
-        tokio::spawn(ads::keep_open(address, supervisor.shared.upstream_tos, events.clone()));
-        Subscriber::new(introduce(supervisor.shared.identity.node.clone()), inventory.clone())
+        let stream = ads::keep_open(address, supervisor.shared.upstream_tos, events.clone());
+        conversations.push(tokio::spawn(stream).abort_handle());
+        let node = introduce(supervisor.shared.identity.node.clone());
+        Subscriber::new(node, inventory.clone(), supervisor.names.take())
     });
     loop {
         resolver.follow(&supervisor.shared.config());
@@ -83,6 +92,10 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
         tokio::select! {
             order = orders.recv() => match order {
                 Some(Order::CloseListeners) => supervisor.control.close_all(),
+                Some(Order::Retire) => {
+                    supervisor.control.retire();
+                    conversations.drain(..).for_each(|task| task.abort());
+                }
                 Some(Order::Stop) | None => break,
             },
             Some(resolution) = resolutions.recv() => supervisor.resolved(resolution),
@@ -97,8 +110,8 @@ async fn supervise(mut supervisor: Supervisor, mut orders: UnboundedReceiver<Ord
 }
 
 impl Supervisor {
-    fn start_admin(&mut self, inventory: &SharedInventory) {
-        let Some(listener) = self.admin.take() else { return };
+    fn start_admin(&mut self, inventory: &SharedInventory) -> Option<AbortHandle> {
+        let listener = self.admin.take()?;
         let admin = Admin {
             shared: self.shared.clone(),
             ready: self.ready.clone(),
@@ -109,10 +122,11 @@ impl Supervisor {
             set_log_level: self.set_log_level.clone(),
         };
         match TcpListener::from_std(listener) {
-            Ok(listener) => {
-                tokio::spawn(admin::serve(admin, listener));
+            Ok(listener) => Some(tokio::spawn(admin::serve(admin, listener)).abort_handle()),
+            Err(error) => {
+                tracing::error!("admin endpoint: {error}");
+                None
             }
-            Err(error) => tracing::error!("admin endpoint: {error}"),
         }
     }
 

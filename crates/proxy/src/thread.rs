@@ -35,18 +35,18 @@ fn run(runtime: &LocalRuntime, shared: Arc<Shared>, mut commands: UnboundedRecei
     runtime.block_on(async move {
         let worker = Worker::new(shared);
         spawn_local(worker.clone().sweep());
-        let mut accepting: HashMap<(Arc<str>, SocketAddr), AbortHandle> = HashMap::new();
+        let mut accepting: HashMap<(Arc<str>, SocketAddr), Vec<AbortHandle>> = HashMap::new();
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Listen { name, address, socket } => match TcpListener::from_std(socket) {
                     Ok(listener) => {
                         let task = spawn_local(listen::accept(Rc::clone(&worker), name.clone(), listener));
-                        accepting.insert((name, address), task.abort_handle());
+                        accepting.entry((name, address)).or_default().push(task.abort_handle());
                     }
                     Err(error) => tracing::error!("listener `{name}`: {error}"),
                 },
                 Command::Unlisten { name, address } => {
-                    if let Some(task) = accepting.remove(&(name, address)) {
+                    for task in accepting.remove(&(name, address)).into_iter().flatten() {
                         task.abort();
                     }
                 }

@@ -1,5 +1,7 @@
 //! Endpoints of a cluster as xDS has them.
 
+mod preference;
+
 use std::collections::BTreeMap;
 
 use xds::envoy::config::core::v3::{HealthStatus, Locality, Metadata};
@@ -15,6 +17,8 @@ use crate::memo::Shared;
 use crate::mesh::CLUSTER_ID;
 use crate::node;
 use crate::service::{Endpoint, Endpoints};
+use preference::{Group, Located};
+pub(crate) use preference::{Place, Preference};
 
 /// All that the endpoints of one cluster are made from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,6 +30,24 @@ pub(crate) struct EndpointsKey {
     /// Labels of the subset; empty for the whole service.
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) endpoints: Shared<Endpoints>,
+    /// Which are preferred, and by whom.
+    pub(crate) preference: Option<(Shared<Preference>, Shared<Place>)>,
+}
+
+/// An endpoint with its labels and those of its place.
+struct Candidate {
+    labels: BTreeMap<String, String>,
+    endpoint: LbEndpoint,
+}
+
+impl Located for Candidate {
+    fn labels(&self) -> &BTreeMap<String, String> {
+        &self.labels
+    }
+
+    fn weight(&self) -> u32 {
+        self.endpoint.load_balancing_weight.unwrap_or(1)
+    }
 }
 
 impl EndpointsKey {
@@ -35,18 +57,34 @@ impl EndpointsKey {
 
     /// The endpoints by locality.
     pub(crate) fn assignment(&self) -> ClusterLoadAssignment {
-        let mut places: BTreeMap<&node::Locality, Vec<LbEndpoint>> = BTreeMap::new();
+        let mut places: BTreeMap<&node::Locality, Vec<Candidate>> = BTreeMap::new();
         for endpoint in &self.endpoints.list {
             if !self.labels.iter().all(|(key, value)| endpoint.labels.get(key) == Some(value)) {
                 continue;
             }
             let Some(port) = endpoint.ports.get(&self.port) else { continue };
-            places.entry(&endpoint.locality).or_default().push(lb_endpoint(endpoint, *port));
+            let labels = match &self.preference {
+                Some(_) => preference::with_topology(&endpoint.labels, &endpoint.locality),
+                None => BTreeMap::new(),
+            };
+            let candidate = Candidate { labels, endpoint: lb_endpoint(endpoint, *port) };
+            places.entry(&endpoint.locality).or_default().push(candidate);
         }
-        let endpoints = places.into_iter().map(|(place, lb_endpoints)| LocalityLbEndpoints {
-            load_balancing_weight: Some(weight_of(&lb_endpoints)),
-            locality: Some(locality(place)),
-            lb_endpoints,
+        let groups = places.into_iter().map(|(place, endpoints)| Group {
+            locality: place.clone(),
+            priority: 0,
+            weight: None,
+            endpoints,
+        });
+        let groups: Vec<Group<Candidate>> = match &self.preference {
+            Some((preference, place)) => preference.apply(place, groups.collect()),
+            None => groups.collect(),
+        };
+        let endpoints = groups.into_iter().map(|group| LocalityLbEndpoints {
+            load_balancing_weight: Some(group.total()).filter(|weight| *weight > 0),
+            locality: Some(locality(&group.locality)),
+            priority: group.priority,
+            lb_endpoints: group.endpoints.into_iter().map(|candidate| candidate.endpoint).collect(),
             ..LocalityLbEndpoints::default()
         });
         ClusterLoadAssignment {
@@ -55,10 +93,6 @@ impl EndpointsKey {
             ..ClusterLoadAssignment::default()
         }
     }
-}
-
-fn weight_of(endpoints: &[LbEndpoint]) -> u32 {
-    endpoints.iter().map(|endpoint| endpoint.load_balancing_weight.unwrap_or(1)).sum()
 }
 
 fn locality(place: &node::Locality) -> Locality {

@@ -15,13 +15,14 @@ use std::sync::Arc;
 
 use xds::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use xds::resource::{Named, Resource, ResourceSet};
-use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, ROUTE};
+use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, NAME_TABLE, ROUTE};
 
 use crate::cluster::InboundKey;
-use crate::endpoint::EndpointsKey;
+use crate::endpoint::{EndpointsKey, Place};
 use crate::extensions::Extensions;
 use crate::listener::{self, OutboundShape, VirtualOutboundKey};
 use crate::memo::{Interner, Memo, Shared};
+use crate::name_table::{self, NameTableKey};
 use crate::node::{Facets, Kind, Node};
 use crate::route::RouteKey;
 use crate::scope::{Scope, ScopeKey};
@@ -48,6 +49,7 @@ pub struct Generator {
     endpoints: Memo<EndpointsKey, Resource>,
     listeners: Memo<ListenerKey, Resource>,
     routes: Memo<RouteKey, Resource>,
+    name_tables: Memo<NameTableKey, Resource>,
     shared: Recent<SharedKey, Arc<SharedPlan>>,
     plans: Recent<PlanKey, Plan>,
     own_clusters: Recent<(Shared<Named>, Vec<InboundKey>), Arc<Named>>,
@@ -56,7 +58,7 @@ pub struct Generator {
 }
 
 /// The endpoints that are asked for, and where all endpoints are.
-type AssignmentsKey = (Shared<Vec<EndpointsName>>, Part<EndpointIndex>);
+type AssignmentsKey = (Shared<Vec<EndpointsName>>, Part<EndpointIndex>, Option<Shared<Place>>);
 
 /// How many resources were built since the generator began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,6 +122,8 @@ impl Generator {
         let facets = self.facets.intern(Facets { mesh_config, ..node.facets.clone() });
         let scope = Shared::from(self.scopes.get(ScopeKey::new(snapshot, &facets), ScopeKey::build));
         let reads_client = snapshot.rules.reads_client() || snapshot.virtual_services.reads_client();
+        let captures_names = facets.captures_names;
+        let known_scope = scope.clone();
         let shared = SharedKey {
             inline: outbound::inline_endpoints(snapshot, &scope),
             scope,
@@ -133,6 +137,7 @@ impl Generator {
             gateways: (facets.kind == Kind::Router).then(|| snapshot.gateways.clone()),
             facets,
         };
+        let facets = key.facets.clone();
         let plan = match self.plans.known(&key) {
             Some(plan) => plan,
             None => {
@@ -142,10 +147,20 @@ impl Generator {
         };
         let mut set = ResourceSet::default();
         set.insert(CLUSTER, plan.clusters);
-        set.insert(ENDPOINT, self.assignments(snapshot, &plan.endpoints));
+        set.insert(ENDPOINT, self.assignments(snapshot, &plan.endpoints, &facets));
         set.insert(LISTENER, plan.listeners);
         set.insert(ROUTE, plan.routes);
+        if captures_names {
+            set.insert(NAME_TABLE, self.names(snapshot, known_scope));
+        }
         set
+    }
+
+    fn names(&mut self, snapshot: &Snapshot, scope: Shared<Scope>) -> Arc<Named> {
+        let headless = scope.services.values().filter(|service| name_table::is_headless(service));
+        let headless = headless.map(|service| snapshot.endpoints_of(service)).collect();
+        let table = self.name_tables.get(NameTableKey { scope, headless }, NameTableKey::build);
+        self.sets.intern(Named::from([(table.name.clone(), table)]))
     }
 
     /// How much was built so far.
@@ -170,6 +185,7 @@ impl Generator {
         self.endpoints.sweep();
         self.listeners.sweep();
         self.routes.sweep();
+        self.name_tables.sweep();
         self.scopes.sweep();
         self.endpoint_names.sweep();
         self.shapes.sweep();
@@ -251,14 +267,23 @@ impl Generator {
         self.sets.intern(named.collect())
     }
 
-    fn assignments(&mut self, snapshot: &Snapshot, names: &Shared<Vec<EndpointsName>>) -> Arc<Named> {
-        let key = (names.clone(), snapshot.endpoints.clone());
+    fn assignments(
+        &mut self,
+        snapshot: &Snapshot,
+        names: &Shared<Vec<EndpointsName>>,
+        facets: &Facets,
+    ) -> Arc<Named> {
+        // Only where somebody prefers near endpoints does it matter where
+        // the node is.
+        let prefers = names.iter().any(|name| name.preference.is_some());
+        let place = prefers.then(|| Shared::new(Place::of(facets)));
+        let key = (names.clone(), snapshot.endpoints.clone(), place.clone());
         if let Some(known) = self.assignments.known(&key) {
             return known;
         }
         let mut named = Named::new();
         for name in names.iter() {
-            let key = name.key(snapshot);
+            let key = name.key(snapshot, place.as_ref());
             named.insert(name.name.clone(), self.endpoints.get(key, EndpointsKey::build));
         }
         let named = self.sets.intern(named);

@@ -24,6 +24,7 @@ pub mod host;
 mod listener;
 pub mod memo;
 pub mod mesh;
+mod name_table;
 pub mod node;
 pub mod protocol;
 mod route;

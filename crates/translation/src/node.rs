@@ -70,6 +70,8 @@ pub struct Facets {
     pub extensions: Extensions,
     /// What holds for the whole mesh; a snapshot's generator sets it.
     pub mesh_config: Arc<MeshConfig>,
+    /// Whether its agent answers the application's questions about names.
+    pub captures_names: bool,
 }
 
 /// A place.
@@ -81,6 +83,25 @@ pub struct Locality {
     pub zone: String,
     /// Sub-zone.
     pub sub_zone: String,
+}
+
+impl Locality {
+    /// Where a pod is, as its labels say.
+    pub(crate) fn of_labels(labels: &BTreeMap<String, String>) -> Self {
+        if let Some(text) = labels.get("istio-locality").filter(|text| !text.is_empty()) {
+            // Labels hold no slashes, so dots stand for them.
+            let separator = if text.contains('/') { '/' } else { '.' };
+            let mut parts = text.splitn(3, separator).map(str::to_owned);
+            let mut next = || parts.next().unwrap_or_default();
+            return Self { region: next(), zone: next(), sub_zone: next() };
+        }
+        let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+        Self {
+            region: label("topology.kubernetes.io/region"),
+            zone: label("topology.kubernetes.io/zone"),
+            sub_zone: label("topology.istio.io/subzone"),
+        }
+    }
 }
 
 impl Node {
@@ -113,6 +134,7 @@ impl Node {
             locality: locality(node.locality.as_ref()),
             extensions: Extensions::of_node(node, istio_version.as_deref()),
             mesh_config: Arc::default(),
+            captures_names: metadata.text("DNS_CAPTURE").as_deref() == Some("true"),
         };
         Ok(Self { id: node.id.clone(), ip: (*ip).to_owned(), name: name.to_owned(), facets })
     }

@@ -56,6 +56,8 @@ pub(crate) struct ScopeKey {
     sidecar: Option<Shared<Object>>,
     services: Shared<Services>,
     virtual_services: Shared<VirtualServices>,
+    /// Services without an address are reached by one that the mesh made up.
+    captures_names: bool,
 }
 
 impl Egress {
@@ -77,6 +79,7 @@ impl ScopeKey {
             sidecar,
             services: snapshot.services.clone(),
             virtual_services: snapshot.virtual_services.clone(),
+            captures_names: facets.captures_names,
         }
     }
 
@@ -108,10 +111,14 @@ impl ScopeKey {
     fn everything(&self) -> Egress {
         let hosts: BTreeSet<&str> = self.services.iter().map(|service| service.host.as_str()).collect();
         let services = hosts.into_iter().filter_map(|host| self.services.find(host, &self.namespace));
+        let services = services.map(|service| match self.captures_names {
+            true => self.services.with_address(service),
+            false => service.clone(),
+        });
         Egress {
             port: None,
             bind: String::new(),
-            services: services.cloned().collect(),
+            services: services.collect(),
             virtual_services: self.virtual_services.for_mesh(&self.namespace).cloned().collect(),
             is_complete: true,
         }

@@ -218,6 +218,16 @@ fn at(address: &str) -> WorkloadEntry {
 }
 
 impl Service {
+    /// Whether clients know it by its name alone, so that a proxy could not
+    /// tell its connections from others'.
+    pub(crate) fn wants_address(&self) -> bool {
+        self.registry == Registry::External
+            && self.addresses.is_empty()
+            && self.resolution != Resolution::Original
+            && !self.host.starts_with('*')
+            && self.host.parse::<std::net::IpAddr>().is_err()
+    }
+
     /// Whether clients in `namespace` see it.
     pub fn is_visible_in(&self, namespace: &str) -> bool {
         self.visibility.includes(namespace)
@@ -295,7 +305,7 @@ impl Service {
                 namespace: object.key.namespace.clone(),
                 service_account: pod.spec.service_account().to_owned(),
             },
-            locality: Locality::default(),
+            locality: Locality::of_labels(&object.meta.labels),
             weight: 0,
         })
     }

@@ -6,6 +6,7 @@
 //! `memo` compares. Endpoints are such a part, so scaling touches nothing else.
 
 mod destination_rules;
+mod made_up;
 mod virtual_services;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +83,8 @@ impl ServiceId {
 pub(crate) struct Services {
     by_object: BTreeMap<ObjectKey, Vec<Shared<Service>>>,
     by_host: BTreeMap<String, Vec<Shared<Service>>>,
+    /// Services that have no address of their own, with one that was made up.
+    addressed: BTreeMap<ServiceId, Shared<Service>>,
 }
 
 impl Services {
@@ -99,6 +102,31 @@ impl Services {
             let created = (service.created.is_none(), service.created);
             (foreign, service.registry, created, &service.namespace, &service.object)
         })
+    }
+
+    /// The same service with an address, where one was made up for it.
+    pub(crate) fn with_address(&self, service: &Shared<Service>) -> Shared<Service> {
+        self.addressed.get(&ServiceId::of(service)).unwrap_or(service).clone()
+    }
+
+    /// Makes addresses up for services that need one; what has one keeps it.
+    fn make_addresses_up(&mut self) {
+        let wanting: Vec<Shared<Service>> =
+            self.iter().filter(|service| service.wants_address()).cloned().collect();
+        let addresses = made_up::addresses(&wanting);
+        let known = std::mem::take(&mut self.addressed);
+        for (service, address) in wanting.iter().zip(addresses) {
+            let id = ServiceId::of(service);
+            let address = address.to_string();
+            let same = known.get(&id).filter(|known| {
+                known.addresses == [address.clone()]
+                    && Service { addresses: Vec::new(), ..(***known).clone() } == **service
+            });
+            let addressed = same
+                .cloned()
+                .unwrap_or_else(|| Shared::new(Service { addresses: vec![address], ..(**service).clone() }));
+            self.addressed.insert(id, addressed);
+        }
     }
 
     fn replace(&mut self, key: &ObjectKey, services: Vec<Service>) {
@@ -222,6 +250,7 @@ impl Snapshot {
                 stale.extend(of_object.iter().map(ServiceId::of));
                 services.replace(key, of_object);
             }
+            services.make_addresses_up();
             self.services = Shared::new(services);
         }
         for pod in &touched.pods {

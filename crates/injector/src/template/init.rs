@@ -1,7 +1,7 @@
 //! The container that writes the capture rules.
 
-use capture::Options;
 use capture::arguments::{self, ArgumentError};
+use capture::{DnsCapture, Options};
 use serde_json::{Value, json};
 
 use super::{INIT, Template, TemplateError};
@@ -71,8 +71,17 @@ fn options(template: &Template<'_>) -> Result<Options, TemplateError> {
         outbound_ports_excluded: ports(&text("excludeOutboundPorts", ""))?,
         rerouted_interfaces: words(rerouted),
         excluded_interfaces: words(&text("excludeInterfaces", "").1),
+        dns: dns(template)?,
         ..Options::default()
     })
+}
+
+/// Names are captured where the proxy is told to answer them.
+fn dns(template: &Template<'_>) -> Result<DnsCapture, TemplateError> {
+    let config = super::proxy_config(template)?;
+    let captures =
+        config.pointer("/proxyMetadata/ISTIO_META_DNS_CAPTURE").is_some_and(|value| value == "true");
+    Ok(if captures { DnsCapture::Servers(Vec::new()) } else { DnsCapture::Off })
 }
 
 fn ports((name, value): &(String, String)) -> Result<Vec<u16>, ArgumentError> {

@@ -2,12 +2,13 @@
 //! traffic, written by `nft` or `iptables-restore`.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use capture::arguments::{Backend, Invocation};
-use capture::{Family, iptables, nftables, rules};
+use capture::{DnsCapture, Family, iptables, nftables, rules};
 use clap::Args;
 
 use crate::failure::Outcome;
@@ -24,16 +25,28 @@ pub struct Init {
     flags: Vec<String>,
 }
 
+/// The resolver's configuration.
+const RESOLVER: &str = "/etc/resolv.conf";
+
 /// Where programs stand, also for a container whose PATH lacks `sbin`.
 const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
 /// Runs `lateen init`.
 pub fn run(arguments: &Init) -> Outcome {
-    let invocation = capture::arguments::parse(&arguments.flags)?;
+    let mut invocation = capture::arguments::parse(&arguments.flags)?;
+    if let DnsCapture::Servers(servers) = &mut invocation.options.dns {
+        *servers = name_servers(&std::fs::read_to_string(RESOLVER).unwrap_or_default());
+    }
     for family in &invocation.families {
         apply(&invocation, *family)?;
     }
     Ok(())
+}
+
+/// The name servers of a resolver's configuration.
+fn name_servers(text: &str) -> Vec<IpAddr> {
+    let addresses = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    addresses.filter_map(|address| address.trim().parse().ok()).collect()
 }
 
 fn apply(invocation: &Invocation, family: Family) -> Result<()> {

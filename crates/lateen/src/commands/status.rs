@@ -87,8 +87,10 @@ fn state(pod: &PodSummary) -> String {
 
 /// Whether the pod's proxy holds what it should.
 fn proxy(view: &View, pod: &PodSummary) -> String {
-    let connected =
-        view.proxies.iter().find(|proxy| proxy.name == pod.name && proxy.namespace == pod.namespace);
+    // An agent beside Envoy has a stream of its own, for names alone.
+    let connected = view.proxies.iter().find(|proxy| {
+        proxy.name == pod.name && proxy.namespace == pod.namespace && proxy.user_agent != "lateen-agent"
+    });
     match connected {
         None if pod.containers.iter().any(|container| container.name == "istio-proxy") => {
             "not connected".to_owned()

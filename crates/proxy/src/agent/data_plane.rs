@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use super::envoy::{self, Envoy, EnvoyAdmin};
 use super::settings::Settings;
 use super::{AgentError, http_ports, node, relay};
-use crate::start::{self, Handle, ProxyOptions, XdsAddress};
+use crate::sockets::Sockets;
+use crate::start::{self, Handle, NameTables, ProxyOptions, XdsAddress};
 
 /// A running data plane and what belongs to it.
 pub enum DataPlane {
@@ -19,8 +20,6 @@ pub enum DataPlane {
     Lateen {
         /// The data path.
         handle: Arc<Handle>,
-        /// The ports that Envoy would have as static listeners.
-        ports: JoinHandle<()>,
     },
     /// Stock Envoy.
     Envoy {
@@ -33,25 +32,45 @@ pub enum DataPlane {
 
 impl DataPlane {
     /// Starts what the settings ask for.
-    pub async fn start(settings: &Settings) -> Result<Self, AgentError> {
+    ///
+    /// Our own sends the mesh's names to `names`.
+    pub fn start(
+        settings: &Settings,
+        names: Option<NameTables>,
+        sockets: &Arc<Sockets>,
+    ) -> Result<Self, AgentError> {
         match &settings.envoy_path {
             Some(path) => Self::start_envoy(settings, path),
-            None => Self::start_lateen(settings).await,
+            None => Self::start_lateen(settings, names, sockets),
         }
     }
 
-    async fn start_lateen(settings: &Settings) -> Result<Self, AgentError> {
+    fn start_lateen(
+        settings: &Settings,
+        names: Option<NameTables>,
+        sockets: &Arc<Sockets>,
+    ) -> Result<Self, AgentError> {
         let handle = start::start(ProxyOptions {
             node: node::node(settings),
             xds: Some(XdsAddress::Tcp(settings.discovery_address().to_owned())),
             admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, settings.admin_port()))),
             concurrency: settings.proxy_config.concurrency.unwrap_or(0) as usize,
             upstream_tos: settings.upstream_tos.map(u32::from),
+            names,
+            sockets: Arc::clone(sockets),
             ..ProxyOptions::default()
         })?;
-        let handle = Arc::new(handle);
-        let ports = http_ports::serve(Probe::Lateen(Arc::clone(&handle))).await?;
-        Ok(Self::Lateen { handle, ports })
+        Ok(Self::Lateen { handle: Arc::new(handle) })
+    }
+
+    /// Serves the ports that Envoy has as static listeners.
+    pub fn serve_ports(&self, sockets: &Sockets) -> Result<Option<JoinHandle<()>>, AgentError> {
+        match self {
+            Self::Lateen { handle } => {
+                http_ports::serve(Probe::Lateen(Arc::clone(handle)), sockets).map(Some)
+            }
+            Self::Envoy { .. } => Ok(None),
+        }
     }
 
     fn start_envoy(settings: &Settings, path: &Path) -> Result<Self, AgentError> {
@@ -71,7 +90,7 @@ impl DataPlane {
     /// What can be asked of it from any task.
     pub fn probe(&self) -> Probe {
         match self {
-            Self::Lateen { handle, .. } => Probe::Lateen(Arc::clone(handle)),
+            Self::Lateen { handle } => Probe::Lateen(Arc::clone(handle)),
             Self::Envoy { child, .. } => Probe::Envoy(child.admin()),
         }
     }
@@ -84,7 +103,7 @@ impl DataPlane {
                 let status = child.wait().await?;
                 Err(AgentError::EnvoyEnded(envoy::describe(status)))
             }
-            Self::Lateen { handle, .. } => {
+            Self::Lateen { handle } => {
                 handle.ended().await;
                 Ok(())
             }
@@ -98,10 +117,7 @@ impl DataPlane {
                 child.kill().await;
                 relay.abort();
             }
-            Self::Lateen { handle, ports } => {
-                ports.abort();
-                handle.order_stop();
-            }
+            Self::Lateen { handle } => handle.order_stop(),
         }
     }
 }

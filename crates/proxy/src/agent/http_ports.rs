@@ -15,15 +15,15 @@ use tokio::task::JoinHandle;
 use super::bootstrap::{HEALTH_PORT, PROMETHEUS_PORT};
 use super::data_plane::Probe;
 use super::{AgentError, status_server};
+use crate::sockets::Sockets;
 
 type Reply = Response<Full<Bytes>>;
 
 /// Opens both ports and serves them until the task is dropped.
-pub async fn serve(probe: Probe) -> Result<JoinHandle<()>, AgentError> {
-    let bind = async |port| {
-        status_server::bind(port).await.map_err(|source| AgentError::StatusPort { port, source })
-    };
-    let (health, metrics) = (bind(HEALTH_PORT).await?, bind(PROMETHEUS_PORT).await?);
+pub fn serve(probe: Probe, sockets: &Sockets) -> Result<JoinHandle<()>, AgentError> {
+    let bind =
+        |port| status_server::bind(port, sockets).map_err(|source| AgentError::StatusPort { port, source });
+    let (health, metrics) = (bind(HEALTH_PORT)?, bind(PROMETHEUS_PORT)?);
     Ok(tokio::spawn(async move {
         tokio::join!(accept(health, probe.clone()), accept(metrics, probe));
     }))

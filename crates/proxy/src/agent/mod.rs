@@ -13,8 +13,10 @@ mod envoy;
 mod http_call;
 mod http_ports;
 mod merged_metrics;
+mod names;
 mod node;
 mod relay;
+mod replacement;
 mod settings;
 mod status_server;
 
@@ -23,13 +25,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use settings::{Arguments, Role, Settings, SettingsError};
 
 use app_probe::AppProbes;
 use data_plane::{DataPlane, Probe};
 use status_server::{Command, Status};
+
+use crate::hot_restart::{HotRestartError, Successor};
+use crate::sockets::Sockets;
 
 /// Why the agent ended.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +62,14 @@ pub enum AgentError {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// The name server's port is taken.
+    #[error("listen on `{address}` for questions about names")]
+    NamesPort {
+        /// Its address.
+        address: std::net::SocketAddr,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
     /// The folder for the bootstrap and sockets could not be made.
     #[error("create `{path}`")]
     RunFolder {
@@ -65,6 +78,9 @@ pub enum AgentError {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// The running proxy could not be replaced.
+    #[error(transparent)]
+    HotRestart(#[from] HotRestartError),
     /// The process could not ask for its signals.
     #[error("watch for signals")]
     Signals(#[source] std::io::Error),
@@ -73,27 +89,62 @@ pub enum AgentError {
     EnvoyEnded(String),
 }
 
-/// Runs until SIGTERM, `/quitquitquit` or the data plane's end.
+/// Runs until SIGTERM, `/quitquitquit`, the data plane's end, or until another
+/// process has taken over.
 pub async fn run(settings: Settings) -> Result<(), AgentError> {
-    let mut data_plane = DataPlane::start(&settings).await?;
-    let (commands, mut received) = mpsc::channel(4);
-    let probe = data_plane.probe();
-    let server = serve_status(&settings, probe.clone(), commands).await?;
     let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
+    let (predecessor, sockets) = replacement::predecessor(&settings)?;
+    let (sender, tables) = watch::channel(Arc::default());
+    let tables = settings.envoy_path.is_none().then_some(tables);
+    // Before anything asks for a name: the agent's own questions may be captured too.
+    let mut names = match &predecessor {
+        None => names::start(&settings, tables.clone(), &sockets).await?,
+        Some(_) => None,
+    };
+    let sender = settings.captures_names().then_some(sender);
+    let mut data_plane = DataPlane::start(&settings, sender, &sockets)?;
+    let probe = data_plane.probe();
+    if predecessor.is_some() {
+        // The process before serves until this one can.
+        tokio::select! {
+            () = replacement::ready(&probe, tables.clone().filter(|_| settings.captures_names())) => {}
+            _ = terminate.recv() => return Ok(()),
+        }
+        names = names::start(&settings, tables, &sockets).await?;
+    }
+    let (commands, mut received) = mpsc::channel(4);
+    let counters = names.as_ref().map(|names| Arc::clone(&names.counters));
+    let mut servers = vec![serve_status(&settings, probe.clone(), commands, counters, &sockets)?];
+    servers.extend(data_plane.serve_ports(&sockets)?);
+    if let Some(predecessor) = predecessor {
+        predecessor.release().await?;
+        sockets.drop_unused();
+    }
+    let mut successor = replacement::successor(&settings, &sockets);
     let end = tokio::select! {
         ended = data_plane.ended() => End::Itself(ended),
         () = stopped(&mut terminate, &mut received, &probe) => End::Asked,
+        successor = &mut successor => End::Replaced(successor),
     };
     let result = match end {
         End::Itself(ended) => ended,
+        // Whoever asks twice does not wait.
         End::Asked => tokio::select! {
             drained = drain(&settings, &probe) => drained,
-            // Whoever asks twice does not wait.
             _ = terminate.recv() => Ok(()),
         },
+        End::Replaced(successor) => {
+            servers.drain(..).for_each(|server| server.abort());
+            drop(names.take());
+            replacement::retire(&data_plane, &sockets, successor).await;
+            tokio::select! {
+                finished = replacement::finish(&settings, &probe) => finished,
+                _ = terminate.recv() => Ok(()),
+            }
+        }
     };
     data_plane.stop().await;
-    server.abort();
+    servers.drain(..).for_each(|server| server.abort());
     result
 }
 
@@ -103,12 +154,16 @@ enum End {
     Itself(Result<(), AgentError>),
     /// Somebody asked.
     Asked,
+    /// Another process serves in this one's place.
+    Replaced(Successor),
 }
 
-async fn serve_status(
+fn serve_status(
     settings: &Settings,
     probe: Probe,
     commands: mpsc::Sender<Command>,
+    names: Option<Arc<names::Counters>>,
+    sockets: &Sockets,
 ) -> Result<tokio::task::JoinHandle<()>, AgentError> {
     let port = settings.status_port();
     let status = Status {
@@ -116,10 +171,11 @@ async fn serve_status(
         app_probes: AppProbes::new(&settings.app_probers, settings.instance_ip)?,
         app_metrics: settings.app_metrics.clone(),
         commands,
+        names,
         started: Instant::now(),
     };
     let listener =
-        status_server::bind(port).await.map_err(|source| AgentError::StatusPort { port, source })?;
+        status_server::bind(port, sockets).map_err(|source| AgentError::StatusPort { port, source })?;
     Ok(tokio::spawn(status_server::serve(listener, Arc::new(status))))
 }
 

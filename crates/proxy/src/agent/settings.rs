@@ -2,7 +2,7 @@
 //! that Istio's injection templates use (`pilot-agent`'s own).
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub struct Settings {
     /// Set on every upstream connection so that capture lets it pass, where it
     /// does not know the proxy by its user (`LATEEN_UPSTREAM_TOS`).
     pub upstream_tos: Option<u8>,
+    /// `DNS_PROXY_ADDR`, where questions about names are answered.
+    pub dns_proxy_address: SocketAddr,
     /// `EXIT_ON_ZERO_ACTIVE_CONNECTIONS`, false by default.
     pub exit_on_zero_active_connections: bool,
     /// `MINIMUM_DRAIN_DURATION`, 5 s by default.
@@ -84,6 +86,8 @@ pub struct ProxyConfig {
     pub status_port: Option<u16>,
     /// How long a listener drains, `45s` by default.
     pub drain_duration: Option<String>,
+    /// How long a proxy that was replaced serves what it has, `60s` by default.
+    pub parent_shutdown_duration: Option<String>,
     /// How long a stopping proxy drains, `5s` by default.
     pub termination_drain_duration: Option<String>,
 }
@@ -178,6 +182,7 @@ impl Settings {
             app_probers: json(environment, "ISTIO_KUBE_APP_PROBERS")?.unwrap_or(Value::Null),
             app_metrics: typed("ISTIO_PROMETHEUS_ANNOTATIONS", &app_metrics.unwrap_or(Value::Null))?,
             upstream_tos: parsed(environment, "LATEEN_UPSTREAM_TOS")?,
+            dns_proxy_address: dns_proxy_address(get("DNS_PROXY_ADDR"))?,
             exit_on_zero_active_connections: get("EXIT_ON_ZERO_ACTIVE_CONNECTIONS") == Some("true"),
             minimum_drain_duration: duration("MINIMUM_DRAIN_DURATION", get("MINIMUM_DRAIN_DURATION"), 5)?,
             envoy_path: arguments.envoy_path,
@@ -189,6 +194,12 @@ impl Settings {
     /// Where the control plane is, `host:port`.
     pub fn discovery_address(&self) -> &str {
         self.proxy_config.discovery_address.as_deref().unwrap_or("istiod.istio-system.svc:15010")
+    }
+
+    /// Whether the application's questions about names come here
+    /// (`ISTIO_META_DNS_CAPTURE`).
+    pub fn captures_names(&self) -> bool {
+        self.metadata.get("DNS_CAPTURE").is_some_and(|value| value == "true")
     }
 
     /// The loopback admin port.
@@ -206,10 +217,29 @@ impl Settings {
         duration("terminationDrainDuration", self.proxy_config.termination_drain_duration.as_deref(), 5)
     }
 
+    /// How long a proxy that was replaced serves what it has.
+    pub fn parent_shutdown_duration(&self) -> Result<Duration, SettingsError> {
+        duration("parentShutdownDuration", self.proxy_config.parent_shutdown_duration.as_deref(), 60)
+    }
+
+    /// Where a running proxy is found by the one that replaces it.
+    pub fn hot_restart_socket(&self) -> PathBuf {
+        self.run_folder.join("hot-restart.sock")
+    }
+
     /// How long a listener that goes away drains.
     pub fn drain_duration(&self) -> Result<Duration, SettingsError> {
         duration("drainDuration", self.proxy_config.drain_duration.as_deref(), 45)
     }
+}
+
+/// `localhost:15053` when unset.
+fn dns_proxy_address(text: Option<&str>) -> Result<SocketAddr, SettingsError> {
+    let Some(text) = text else {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, capture::DNS_CAPTURE_PORT)));
+    };
+    let numeric = text.replacen("localhost", "127.0.0.1", 1);
+    numeric.parse().map_err(|error| malformed("DNS_PROXY_ADDR", text, error))
 }
 
 fn malformed(name: &str, value: &str, why: impl ToString) -> SettingsError {

@@ -18,7 +18,9 @@ use tokio::sync::mpsc;
 use super::app_probe::AppProbes;
 use super::data_plane::Probe;
 use super::merged_metrics;
+use super::names::Counters;
 use super::settings::AppMetrics;
+use crate::sockets::Sockets;
 
 type Reply = Response<Full<Bytes>>;
 
@@ -41,13 +43,17 @@ pub struct Status {
     pub app_metrics: Option<AppMetrics>,
     /// Where commands go.
     pub commands: mpsc::Sender<Command>,
+    /// What the name server counts, where there is one.
+    pub names: Option<Arc<Counters>>,
     /// When the agent started.
     pub started: Instant,
 }
 
 /// Binds `port` on all addresses.
-pub async fn bind(port: u16) -> std::io::Result<TcpListener> {
-    TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port))).await
+pub fn bind(port: u16, sockets: &Sockets) -> std::io::Result<TcpListener> {
+    let listener = sockets.listener(SocketAddr::from(([0, 0, 0, 0], port)), std::net::TcpListener::bind)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// Serves until the task is dropped.
@@ -101,6 +107,9 @@ impl Status {
         let (proxy, application) =
             tokio::join!(self.probe.metrics(), merged_metrics::application(self.app_metrics.as_ref()));
         let mut page = merged_metrics::agent(env!("CARGO_PKG_VERSION"), self.started.elapsed());
+        if let Some(names) = &self.names {
+            page.push_str(&names.text());
+        }
         page.push_str(&proxy);
         page.push_str(&application);
         let mut reply = text(StatusCode::OK, page);

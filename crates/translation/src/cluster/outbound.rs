@@ -18,7 +18,7 @@ use xds::type_url;
 use super::inbound::number;
 use super::{outbound_name, policy, service_metadata, unlimited};
 use crate::address::duration;
-use crate::endpoint::EndpointsKey;
+use crate::endpoint::{EndpointsKey, Preference};
 use crate::extensions::Extensions;
 use crate::memo::Shared;
 use crate::mesh::{CONNECT_TIMEOUT, DNS_REFRESH};
@@ -85,6 +85,11 @@ impl OutboundKey {
         Resource::new(name, &cluster, follow.into_iter().collect())
     }
 
+    /// Which endpoints are preferred by where they are.
+    pub(crate) fn preference(&self) -> Option<Preference> {
+        self.policy().preference()
+    }
+
     fn policy(&self) -> policy::Policy {
         match &self.rule {
             Some(rule) => policy::Policy::of(rule, &self.subset, self.port),
@@ -95,7 +100,13 @@ impl OutboundKey {
     #[expect(deprecated, reason = "older Envoys know only these fields, and newer ones take them")]
     fn by_name(&self, cluster: &mut Cluster, name: &str) {
         let endpoints = self.endpoints.clone().unwrap_or_else(|| Shared::new(Endpoints::default()));
-        let key = EndpointsKey { name: name.to_owned(), port: self.port, labels: self.labels(), endpoints };
+        let key = EndpointsKey {
+            name: name.to_owned(),
+            port: self.port,
+            labels: self.labels(),
+            endpoints,
+            preference: None,
+        };
         let mut assignment = key.assignment();
         if discovery(&self.service, self.kind) == DiscoveryType::LogicalDns {
             // Envoy takes exactly one name here.

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use resources::destination_rule::{
     ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, ConsistentHashLb, H2UpgradePolicy,
-    HashAlgorithm, LoadBalancerPolicy, LoadBalancerSettings, OutlierDetection as RuleOutlierDetection,
-    SimpleLb, TcpKeepalive as RuleKeepalive,
+    HashAlgorithm, HttpSettings, LoadBalancerPolicy, LoadBalancerSettings,
+    OutlierDetection as RuleOutlierDetection, RetryBudget, SimpleLb, TcpKeepalive as RuleKeepalive,
 };
+use xds::envoy::config::cluster::v3::circuit_breakers::thresholds::RetryBudget as XdsRetryBudget;
+use xds::envoy::config::cluster::v3::cluster::common_lb_config::LocalityConfigSpecifier;
 use xds::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy, LeastRequestLbConfig, MaglevLbConfig,
     RingHashLbConfig, RoundRobinLbConfig, SlowStartConfig,
@@ -14,21 +16,32 @@ use xds::envoy::config::cluster::v3::cluster::{
 use xds::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, OutlierDetection, UpstreamConnectionOptions,
 };
+use xds::envoy::config::common::matcher::v3::match_predicate::{MatchSet, Rule as ErrorRule};
+use xds::envoy::config::common::matcher::v3::{HttpHeadersMatch, MatchPredicate};
 use xds::envoy::config::core::v3::data_source::Specifier;
 use xds::envoy::config::core::v3::transport_socket::ConfigType;
 use xds::envoy::config::core::v3::{
-    DataSource, HttpProtocolOptions as CommonOptions, RuntimeDouble, TcpKeepalive, TransportSocket,
+    DataSource, HttpProtocolOptions as CommonOptions, KeepaliveSettings, RuntimeDouble, TcpKeepalive,
+    TransportSocket,
 };
+use xds::envoy::config::route::v3::HeaderMatcher;
+use xds::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
 use xds::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
 use xds::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
 use xds::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, TlsCertificate, UpstreamTlsContext,
+};
+use xds::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
+use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    OutlierDetection as ErrorCodes, UpstreamProtocolOptions,
 };
 use xds::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
 use xds::envoy::r#type::v3::Percent;
 
 use super::{as_downstream, as_http1, as_http2, http_options, unlimited_thresholds};
 use crate::address::duration;
+use crate::endpoint::Preference;
 use crate::extensions::Extensions;
 use crate::service::{Port, Service};
 use crate::snapshot::Rule;
@@ -43,6 +56,7 @@ pub(super) struct Policy {
     connection_pool: Option<ConnectionPoolSettings>,
     outlier_detection: Option<RuleOutlierDetection>,
     tls: Option<ClientTlsSettings>,
+    retry_budget: Option<RetryBudget>,
 }
 
 impl Policy {
@@ -57,16 +71,28 @@ impl Policy {
             policy.connection_pool = layer.connection_pool.clone().or(policy.connection_pool);
             policy.outlier_detection = layer.outlier_detection.clone().or(policy.outlier_detection);
             policy.tls = layer.tls.clone().or(policy.tls);
+            policy.retry_budget = layer.retry_budget.clone().or(policy.retry_budget);
             if let Some(own) = layer.port_level_settings.iter().find(|own| own.port == Some(port)) {
                 policy = Self {
                     load_balancer: own.load_balancer.clone(),
                     connection_pool: own.connection_pool.clone(),
                     outlier_detection: own.outlier_detection.clone(),
                     tls: own.tls.clone(),
+                    retry_budget: None,
                 };
             }
         }
         policy
+    }
+
+    /// Which endpoints are preferred by where they are.
+    pub(super) fn preference(&self) -> Option<Preference> {
+        Preference::of(self.load_balancer.as_ref(), self.outlier_detection.is_some())
+    }
+
+    /// How long a connection of opaque bytes may be idle.
+    pub(super) fn tcp_idle(&self) -> Option<Duration> {
+        self.connection_pool.as_ref()?.tcp.as_ref()?.idle_timeout
     }
 
     /// The hash that requests to this port and subset are balanced by.
@@ -89,16 +115,20 @@ pub(super) fn apply(
 ) {
     balance(cluster, policy.load_balancer.as_ref(), discovery);
     let pool = policy.connection_pool.clone().unwrap_or_default();
-    limit(cluster, &pool);
-    speak(cluster, port, &pool, extensions);
-    if let Some(detection) = &policy.outlier_detection {
-        cluster.outlier_detection = Some(outlier_detection(detection));
-        if detection.min_health_percent > 0
-            && let Some(config) = &mut cluster.common_lb_config
-        {
-            config.healthy_panic_threshold = Some(Percent { value: f64::from(detection.min_health_percent) });
+    limit(cluster, &pool, policy.retry_budget.as_ref());
+    speak(cluster, port, policy, &pool, extensions);
+    if let Some(config) = &mut cluster.common_lb_config {
+        if policy.preference().is_some_and(|preference| preference.weighs_localities()) {
+            let weighted = LocalityConfigSpecifier::LocalityWeightedLbConfig(Default::default());
+            config.locality_config_specifier = Some(weighted);
         }
+        // Zero too is said: Envoy's own default is 50.
+        config.healthy_panic_threshold = policy
+            .outlier_detection
+            .as_ref()
+            .map(|detection| Percent { value: f64::from(detection.min_health_percent) });
     }
+    cluster.outlier_detection = policy.outlier_detection.as_ref().map(outlier_detection);
     if let Some(tls) = &policy.tls {
         secure(cluster, tls, port, extensions, service);
     }
@@ -184,8 +214,9 @@ fn by_hash(cluster: &mut Cluster, hash: &ConsistentHashLb) {
     }
 }
 
-fn limit(cluster: &mut Cluster, pool: &ConnectionPoolSettings) {
+fn limit(cluster: &mut Cluster, pool: &ConnectionPoolSettings, budget: Option<&RetryBudget>) {
     let mut thresholds = unlimited_thresholds();
+    thresholds.retry_budget = budget.map(retry_budget);
     if let Some(http) = &pool.http {
         replace(&mut thresholds.max_pending_requests, http.http1_max_pending_requests);
         replace(&mut thresholds.max_requests, http.http2_max_requests);
@@ -207,6 +238,15 @@ fn limit(cluster: &mut Cluster, pool: &ConnectionPoolSettings) {
         Some(CircuitBreakers { thresholds: vec![thresholds], ..CircuitBreakers::default() });
 }
 
+fn retry_budget(budget: &RetryBudget) -> XdsRetryBudget {
+    let least = Some(budget.min_retry_concurrency).filter(|least| *least != 0);
+    XdsRetryBudget {
+        budget_percent: Some(Percent { value: budget.percent.unwrap_or(20.0) }),
+        budget_interval: budget.budget_interval.map(duration),
+        min_retry_concurrency: Some(least.unwrap_or(3)),
+    }
+}
+
 /// 0 means not set.
 fn replace(limit: &mut Option<u32>, value: u32) {
     if value != 0 {
@@ -224,16 +264,27 @@ fn tcp_keepalive(keepalive: &RuleKeepalive) -> TcpKeepalive {
 }
 
 /// Which HTTP is spoken to the endpoints, and how.
-fn speak(cluster: &mut Cluster, port: &Port, pool: &ConnectionPoolSettings, extensions: &Extensions) {
+fn speak(
+    cluster: &mut Cluster,
+    port: &Port,
+    policy: &Policy,
+    pool: &ConnectionPoolSettings,
+    extensions: &Extensions,
+) {
     let http = pool.http.as_ref();
     let upgrades = http.is_some_and(|http| http.h2_upgrade_policy == H2UpgradePolicy::Upgrade);
     let follows = http.is_some_and(|http| http.use_client_protocol);
     let protocol = port.protocol;
+    let error_codes = policy.outlier_detection.as_ref().and_then(error_matcher);
     let set = http.is_some_and(|http| {
         http.idle_timeout.is_some()
             || http.max_requests_per_connection != 0
             || http.max_concurrent_streams != 0
-    }) || pool.tcp.as_ref().is_some_and(|tcp| tcp.max_connection_duration.is_some());
+    }) || pool
+        .tcp
+        .as_ref()
+        .is_some_and(|tcp| tcp.max_connection_duration.is_some() || tcp.idle_timeout.is_some())
+        || error_codes.is_some();
     let mut options = match () {
         () if follows => as_downstream(),
         () if protocol.is_http2() || upgrades && protocol.may_be_http() => as_http2(),
@@ -241,7 +292,8 @@ fn speak(cluster: &mut Cluster, port: &Port, pool: &ConnectionPoolSettings, exte
         () if protocol.may_be_http() && !protocol.is_http() => as_downstream(),
         () => return,
     };
-    let idle = http.and_then(|http| http.idle_timeout);
+    let tcp_idle = pool.tcp.as_ref().and_then(|tcp| tcp.idle_timeout);
+    let idle = http.and_then(|http| http.idle_timeout).or(tcp_idle);
     let most = http.map(|http| http.max_requests_per_connection).filter(|most| *most != 0);
     let life = pool.tcp.as_ref().and_then(|tcp| tcp.max_connection_duration);
     if idle.is_some() || most.is_some() || life.is_some() {
@@ -252,7 +304,52 @@ fn speak(cluster: &mut Cluster, port: &Port, pool: &ConnectionPoolSettings, exte
             ..CommonOptions::default()
         });
     }
+    if let Some(http) = http {
+        tune_http2(&mut options, http);
+    }
+    options.outlier_detection = error_codes.map(|matcher| ErrorCodes { error_matcher: Some(matcher) });
     cluster.typed_extension_protocol_options = http_options(extensions, options);
+}
+
+/// What is said of HTTP/2 alone, where that is spoken.
+fn tune_http2(options: &mut HttpProtocolOptions, http: &HttpSettings) {
+    let Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) = &mut options.upstream_protocol_options
+    else {
+        return;
+    };
+    let Some(ProtocolConfig::Http2ProtocolOptions(http2)) = &mut explicit.protocol_config else { return };
+    if http.max_concurrent_streams != 0 {
+        http2.max_concurrent_streams = Some(http.max_concurrent_streams);
+    }
+    http2.connection_keepalive = http.http2_keep_alive.as_ref().map(|keepalive| KeepaliveSettings {
+        interval: keepalive.interval.map(duration),
+        timeout: keepalive.timeout.map(duration),
+        ..KeepaliveSettings::default()
+    });
+}
+
+/// Matches the statuses that count as errors in place of 5xx.
+fn error_matcher(rule: &RuleOutlierDetection) -> Option<MatchPredicate> {
+    let one = |code: &u16| {
+        let exact = StringMatcher {
+            match_pattern: Some(MatchPattern::Exact(code.to_string())),
+            ..StringMatcher::default()
+        };
+        let header = HeaderMatcher {
+            name: ":status".to_owned(),
+            header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(exact)),
+            ..HeaderMatcher::default()
+        };
+        MatchPredicate {
+            rule: Some(ErrorRule::HttpResponseHeadersMatch(HttpHeadersMatch { headers: vec![header] })),
+        }
+    };
+    let rules: Vec<MatchPredicate> = rule.outlier_detection_http_error_codes.iter().map(one).collect();
+    match rules.len() {
+        0 => None,
+        1 => rules.into_iter().next(),
+        _ => Some(MatchPredicate { rule: Some(ErrorRule::OrMatch(MatchSet { rules })) }),
+    }
 }
 
 fn outlier_detection(rule: &RuleOutlierDetection) -> OutlierDetection {
@@ -260,20 +357,22 @@ fn outlier_detection(rule: &RuleOutlierDetection) -> OutlierDetection {
     let in_a_row = rule.consecutive_5xx_errors;
     let gateway =
         rule.consecutive_gateway_errors.or(Some(rule.consecutive_errors).filter(|count| *count != 0));
+    let local = rule
+        .consecutive_local_origin_failures
+        .filter(|count| rule.split_external_local_origin_errors && *count != 0);
     OutlierDetection {
-        consecutive_5xx: in_a_row.filter(|count| *count != 0),
+        consecutive_5xx: in_a_row,
         enforcing_consecutive_5xx: in_a_row.and_then(on),
-        consecutive_gateway_failure: gateway.filter(|count| *count != 0),
+        consecutive_gateway_failure: gateway,
         enforcing_consecutive_gateway_failure: gateway.and_then(on),
         interval: rule.interval.map(duration),
         base_ejection_time: rule.base_ejection_time.map(duration),
         max_ejection_percent: Some(rule.max_ejection_percent).filter(|percent| *percent != 0),
         enforcing_success_rate: Some(0),
         split_external_local_origin_errors: rule.split_external_local_origin_errors,
-        consecutive_local_origin_failure: rule
-            .consecutive_local_origin_failures
-            .filter(|_| rule.split_external_local_origin_errors),
-        enforcing_consecutive_local_origin_failure: rule.split_external_local_origin_errors.then_some(100),
+        consecutive_local_origin_failure: local,
+        enforcing_consecutive_local_origin_failure: local.map(|_| 100),
+        enforcing_local_origin_success_rate: rule.split_external_local_origin_errors.then_some(0),
         ..OutlierDetection::default()
     }
 }

@@ -8,7 +8,7 @@ use xds::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use xds::resource::Resource;
 
 use crate::cluster::{self, FixedKey, InboundKey, OutboundKey};
-use crate::endpoint::EndpointsKey;
+use crate::endpoint::{EndpointsKey, Place, Preference};
 use crate::extensions::Extensions;
 use crate::listener::{self, GatewayKey, VirtualInboundKey, VirtualOutboundKey};
 use crate::memo::Shared;
@@ -62,15 +62,17 @@ pub(super) struct EndpointsName {
     pub(super) service: ServiceId,
     pub(super) port: u16,
     pub(super) labels: Vec<(String, String)>,
+    pub(super) preference: Option<Shared<Preference>>,
 }
 
 impl EndpointsName {
-    pub(super) fn key(&self, snapshot: &Snapshot) -> EndpointsKey {
+    pub(super) fn key(&self, snapshot: &Snapshot, place: Option<&Shared<Place>>) -> EndpointsKey {
         EndpointsKey {
             name: self.name.clone(),
             port: self.port,
             labels: self.labels.clone(),
             endpoints: snapshot.endpoints_by_id(&self.service),
+            preference: self.preference.clone().zip(place.cloned()),
         }
     }
 }

@@ -78,6 +78,7 @@ fn clusters(outbound: &mut Outbound, scene: &Scene<'_>, service: &Shared<Service
                     service: ServiceId::of(service),
                     port: port.number,
                     labels: labels.clone(),
+                    preference: key.preference().map(Shared::new),
                 });
             }
             outbound.clusters.insert(name, ClusterKey::Outbound(key));
