@@ -55,6 +55,8 @@ pub enum Departure {
     Connection,
     /// The client reset the stream.
     Stream,
+    /// The client refused the stream.
+    Refused,
 }
 
 impl Source<'_, '_> {
@@ -174,10 +176,18 @@ impl<'h> Downstream<'_, 'h> {
 }
 
 impl Departure {
+    /// By the reason of a reset.
+    pub fn by(reason: Option<h2::Reason>) -> Departure {
+        match reason {
+            Some(h2::Reason::REFUSED_STREAM) => Departure::Refused,
+            _ => Departure::Stream,
+        }
+    }
+
     /// What reading the client's body says about it.
     pub fn of(error: &RelayError) -> Departure {
         match error {
-            RelayError::Reset(error) if error.is_reset() => Departure::Stream,
+            RelayError::Reset(error) if error.is_reset() => Departure::by(error.reason()),
             _ => Departure::Connection,
         }
     }

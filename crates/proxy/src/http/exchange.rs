@@ -279,6 +279,7 @@ impl<'c> Exchange<'c> {
         let (flag, details) = match departure {
             Departure::Connection => (Flag::DownstreamConnectionTermination, "downstream_remote_disconnect"),
             Departure::Stream => (Flag::DownstreamRemoteReset, "http2.remote_reset"),
+            Departure::Refused => (Flag::DownstreamRemoteReset, "http2.remote_refuse"),
         };
         self.flags.set(flag);
         self.details = details.into();

@@ -16,6 +16,7 @@ use crate::http::exchange::Exchange;
 use crate::http1::framing::Framing;
 use crate::http1::head::{Head, Parts};
 use crate::http1::parse::Refusal;
+use crate::http2::server::TOO_MANY;
 use crate::identities::ServiceId;
 use crate::report::RequestKey;
 
@@ -109,7 +110,11 @@ pub fn refused(connection: &Connection, refusal: Refusal, response: Option<Head>
     exchange.response = response;
     exchange.sent = sent;
     exchange.flags = Flags::default();
-    exchange.flags.set(Flag::DownstreamProtocolError);
+    exchange.flags.set(match refusal.details {
+        // Envoy takes it for a reset by the client.
+        TOO_MANY => Flag::DownstreamRemoteReset,
+        _ => Flag::DownstreamProtocolError,
+    });
     http.stats.rq_total.increment();
     count(&exchange, exchange.started);
     write_logs(&exchange, exchange.started);

@@ -15,6 +15,9 @@ use crate::http1::known::Known;
 use crate::http1::parse::{Refusal, check_authority};
 use crate::worker::Worker;
 
+/// A stream that ends for this is never answered, so there is no status.
+const INVALID: Refusal = Refusal { status: 0, details: "http2.invalid.header.field" };
+
 /// Makes a head of a request. What HTTP/1.1 could not say is refused.
 pub fn of_request(parts: &request::Parts, worker: &Worker) -> Result<Head, Refusal> {
     let (block, _) = worker.buffers.take().into_block();
@@ -24,7 +27,7 @@ pub fn of_request(parts: &request::Parts, worker: &Worker) -> Result<Head, Refus
     head.set_method(if is_upgrade { "GET" } else { parts.method.as_str() });
     let path = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
     if !path.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
-        return Err(Refusal::bad("http2.invalid_path"));
+        return Err(INVALID);
     }
     if parts.method != Method::CONNECT || is_upgrade {
         head.set_path(path);
@@ -32,9 +35,9 @@ pub fn of_request(parts: &request::Parts, worker: &Worker) -> Result<Head, Refus
     let host = parts.headers.get(http::header::HOST).map(HeaderValue::as_bytes);
     let authority = match parts.uri.authority() {
         Some(authority) => authority.as_str().as_bytes(),
-        None => host.ok_or(Refusal::bad("missing_host_header"))?,
+        None => host.ok_or(Refusal { status: 0, details: "http2.violation.of.messaging.rule" })?,
     };
-    check_authority(authority, false)?;
+    check_authority(authority, false).map_err(|_| INVALID)?;
     head.set_authority(std::str::from_utf8(authority).unwrap_or_default());
     add_fields(&mut head, &parts.headers);
     if let Some(protocol) = protocol.filter(|_| is_upgrade) {
@@ -49,7 +52,7 @@ pub fn of_request(parts: &request::Parts, worker: &Worker) -> Result<Head, Refus
 pub fn framing(head: &Head, ends_here: bool) -> Result<Framing, Refusal> {
     // Two lengths are refused even where nothing follows: somebody behind
     // us could believe either.
-    let declared = declared(head, false)?;
+    let declared = declared(head, false).map_err(|_| INVALID)?;
     Ok(match declared {
         _ if ends_here => Framing::None,
         Some(Framing::Length(length)) => Framing::Length(length),

@@ -30,6 +30,9 @@ use crate::http2::head;
 use crate::http2::prefixed::{Portion, Prefixed};
 use crate::http2::stream::{Incoming, Outgoing};
 
+/// Envoy's word for a head with more headers than allowed.
+pub const TOO_MANY: &str = "http2.too_many_headers";
+
 type Frames = h2::server::Connection<Prefixed, Bytes>;
 
 /// How much of a response waits in a connection to be written.
@@ -247,7 +250,10 @@ async fn run(
         }
         Err(refusal) => {
             crate::http::record::refused(&connection, refusal, None, 0);
-            stream.outgoing.reset(Reason::PROTOCOL_ERROR);
+            stream.outgoing.reset(match refusal.details {
+                TOO_MANY => Reason::INTERNAL_ERROR,
+                _ => Reason::PROTOCOL_ERROR,
+            });
             Next::KeepAlive
         }
     };
@@ -268,11 +274,11 @@ fn read(
     let Some(http) = connection.http() else { return Err(Refusal::bad("no_http")) };
     let worker = &connection.worker;
     if parts.headers.len() > http.manager.http1.max_headers {
-        return Err(Refusal { status: 431, details: "http2.too_many_headers" });
+        return Err(Refusal { status: 0, details: TOO_MANY });
     }
     let mut head = head::of_request(parts, worker)?;
     if !connection::are_names_fine(&mut head, http.manager.http1.underscores) {
-        return Err(Refusal::bad("http2.unexpected_underscore"));
+        return Err(Refusal { status: 0, details: "http2.unexpected_underscore" });
     }
     let framing = head::framing(&head, stream.incoming.is_end())?;
     // What follows an upgrade belongs to the other protocol.

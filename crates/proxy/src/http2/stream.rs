@@ -190,7 +190,7 @@ impl Outgoing {
             State::Body(stream) => stream.poll_reset(context),
         };
         polled.map(|reset| match reset {
-            Ok(_) => Departure::Stream,
+            Ok(reason) => Departure::by(Some(reason)),
             Err(_) => Departure::Connection,
         })
     }

@@ -161,6 +161,9 @@ fn connections_are_worn_after_so_many_requests() {
         assert_eq!(client.get("/", "").status, 200);
     }
     assert_eq!(backend.connections(), 3);
+    // A further request is answered when everything about the ones before it
+    // has been counted.
+    assert_eq!(client.get("/", "").status, 200);
     assert_eq!(stat(&proxy, "upstream_cx_max_requests"), 3);
 }
 
