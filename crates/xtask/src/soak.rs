@@ -24,9 +24,11 @@ pub(crate) fn run(name: &str, options: &Options) -> Result<()> {
 fn differential(options: &Options) -> Result<()> {
     let mut command = Command::new("cargo");
     command.args(["test", "--package", "tests", "--locked", "--test", "differential", "--"]);
-    if let Some(seed) = options.seed {
-        command.args(["--seed", &seed.to_string()]);
-    }
+    command.arg("--metrics");
+    match options.seed {
+        Some(seed) => command.args(["--seed", &seed.to_string()]),
+        None => command.arg("--fresh"),
+    };
     command.args(["--configurations", &options.configurations.to_string()]);
     command.args(["--requests", &options.requests.to_string()]);
     check(command.current_dir(workspace()))

@@ -105,13 +105,13 @@ fn clippy() -> Result<()> {
 
 /// Everything that needs no mesh: unit tests, case files, documentation tests.
 fn unit() -> Result<()> {
-    program("cargo", &["test", "--workspace", "--exclude", "tests", "--locked"])
+    program("cargo", &["test", "--workspace", "--exclude", "tests", "--locked", "--no-fail-fast"])
 }
 
 /// The whole mesh in network namespaces, with the binary that people run.
 fn mesh() -> Result<()> {
     let mut command = Command::new("cargo");
-    command.args(["test", "--package", "tests", "--locked", "--", "--test-threads=1"]);
+    command.args(["test", "--package", "tests", "--locked", "--no-fail-fast", "--", "--test-threads=1"]);
     check(command.current_dir(workspace()).env("LATEEN_BINARY", release_binary()?))
 }
 

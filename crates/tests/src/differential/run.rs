@@ -38,6 +38,8 @@ pub struct Options {
     pub configurations: usize,
     /// How many requests, over all configurations.
     pub requests: usize,
+    /// Whether what was counted is compared too.
+    pub metrics: bool,
 }
 
 /// What came of it.
@@ -104,7 +106,9 @@ pub async fn run(options: &Options) -> Result<Outcome> {
             );
         }
     }
-    runner.metrics(&pods).await?;
+    if options.metrics {
+        runner.metrics(&pods).await?;
+    }
     Ok(runner.outcome)
 }
 
