@@ -17,7 +17,7 @@ use super::request::Request;
 pub struct Case {
     /// What it was drawn from.
     pub seed: u64,
-    /// What users wrote, on top of [`services::always`].
+    /// What users wrote, on top of what is always there.
     pub objects: Vec<Value>,
     /// What clients ask.
     pub requests: Vec<Request>,
