@@ -4,7 +4,7 @@
 //! read, and reads only when nothing is left to write, so the slower side
 //! sets the pace. Between two connections of HTTP/1 bytes go from the
 //! buffer they were read into straight to the other socket; every other
-//! combination pulls pieces ([`pulled`]).
+//! combination pulls pieces (`pulled`).
 
 mod pulled;
 
