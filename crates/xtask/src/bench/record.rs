@@ -48,7 +48,7 @@ fn provenance() -> Result<String> {
         "Commit {}, {} × {model}, Linux {}, Envoy {}.",
         String::from_utf8_lossy(&commit).trim(),
         std::thread::available_parallelism()?,
-        kernel.trim(),
+        kernel.trim().split('-').next().unwrap_or_default(),
         testkit::tools::ENVOY_VERSION,
     ))
 }
