@@ -50,22 +50,6 @@ impl Record for Unserved<'_> {
         self.started_at
     }
 
-    fn request_header(&self, _: &str) -> Option<&[u8]> {
-        None
-    }
-
-    fn response_header(&self, _: &str) -> Option<&[u8]> {
-        None
-    }
-
-    fn protocol(&self) -> Option<&str> {
-        None
-    }
-
-    fn response_code(&self) -> u16 {
-        0
-    }
-
     fn response_flags(&self) -> Option<&str> {
         Some(Flag::NoRoute.short())
     }
@@ -74,48 +58,8 @@ impl Record for Unserved<'_> {
         Some("filter_chain_not_found")
     }
 
-    fn connection_termination_details(&self) -> Option<&str> {
-        None
-    }
-
-    fn upstream_transport_failure_reason(&self) -> Option<&str> {
-        None
-    }
-
-    fn bytes_received(&self) -> u64 {
-        0
-    }
-
-    fn bytes_sent(&self) -> u64 {
-        0
-    }
-
     fn duration(&self) -> Option<Duration> {
         self.started_at.elapsed().ok()
-    }
-
-    fn request_duration(&self) -> Option<Duration> {
-        None
-    }
-
-    fn response_duration(&self) -> Option<Duration> {
-        None
-    }
-
-    fn upstream_host(&self) -> Option<SocketAddr> {
-        None
-    }
-
-    fn upstream_local_address(&self) -> Option<SocketAddr> {
-        None
-    }
-
-    fn upstream_cluster(&self) -> Option<&str> {
-        None
-    }
-
-    fn upstream_cluster_raw(&self) -> Option<&str> {
-        None
     }
 
     fn downstream_local_address(&self) -> Option<SocketAddr> {
@@ -138,18 +82,6 @@ impl Record for Unserved<'_> {
         (!self.server_name.is_empty()).then_some(self.server_name)
     }
 
-    fn route_name(&self) -> Option<&str> {
-        None
-    }
-
-    fn virtual_host_name(&self) -> Option<&str> {
-        None
-    }
-
-    fn attempt_count(&self) -> u32 {
-        0
-    }
-
     fn metadata(&self, owner: &str, namespace: &str, key: &str) -> Option<&str> {
         let origin = self.listener.origin.as_ref().filter(|_| matches!(owner, "LISTENER" | "DYNAMIC"))?;
         match (namespace, key) {
@@ -157,9 +89,5 @@ impl Record for Unserved<'_> {
             ("lateen", "path") => (!origin.path.is_empty()).then_some(&origin.path),
             _ => None,
         }
-    }
-
-    fn hostname(&self) -> Option<&str> {
-        None
     }
 }

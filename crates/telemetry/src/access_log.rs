@@ -28,59 +28,111 @@ pub trait Record {
     /// When it began.
     fn start_time(&self) -> SystemTime;
     /// A request header.
-    fn request_header(&self, name: &str) -> Option<&[u8]>;
+    fn request_header(&self, _name: &str) -> Option<&[u8]> {
+        None
+    }
     /// A response header.
-    fn response_header(&self, name: &str) -> Option<&[u8]>;
+    fn response_header(&self, _name: &str) -> Option<&[u8]> {
+        None
+    }
     /// `HTTP/1.1`.
-    fn protocol(&self) -> Option<&str>;
+    fn protocol(&self) -> Option<&str> {
+        None
+    }
     /// The response's status; zero when there was none.
-    fn response_code(&self) -> u16;
+    fn response_code(&self) -> u16 {
+        0
+    }
     /// The response flags in their short form, joined by commas.
-    fn response_flags(&self) -> Option<&str>;
+    fn response_flags(&self) -> Option<&str> {
+        None
+    }
     /// Why the response is what it is.
-    fn response_code_details(&self) -> Option<&str>;
+    fn response_code_details(&self) -> Option<&str> {
+        None
+    }
     /// Why the connection was ended by us.
-    fn connection_termination_details(&self) -> Option<&str>;
+    fn connection_termination_details(&self) -> Option<&str> {
+        None
+    }
     /// Why the upstream transport failed.
-    fn upstream_transport_failure_reason(&self) -> Option<&str>;
+    fn upstream_transport_failure_reason(&self) -> Option<&str> {
+        None
+    }
     /// Bytes of the request's body, or of the connection.
-    fn bytes_received(&self) -> u64;
+    fn bytes_received(&self) -> u64 {
+        0
+    }
     /// Bytes of the response's body, or of the connection.
-    fn bytes_sent(&self) -> u64;
+    fn bytes_sent(&self) -> u64 {
+        0
+    }
     /// From the beginning to the end.
-    fn duration(&self) -> Option<Duration>;
+    fn duration(&self) -> Option<Duration> {
+        None
+    }
     /// From the beginning to the last byte of the request.
-    fn request_duration(&self) -> Option<Duration>;
+    fn request_duration(&self) -> Option<Duration> {
+        None
+    }
     /// From the beginning to the first byte of the upstream's response.
-    fn response_duration(&self) -> Option<Duration>;
+    fn response_duration(&self) -> Option<Duration> {
+        None
+    }
     /// The endpoint.
-    fn upstream_host(&self) -> Option<SocketAddr>;
+    fn upstream_host(&self) -> Option<SocketAddr> {
+        None
+    }
     /// Our own address towards the endpoint.
-    fn upstream_local_address(&self) -> Option<SocketAddr>;
+    fn upstream_local_address(&self) -> Option<SocketAddr> {
+        None
+    }
     /// The cluster's name in statistics.
-    fn upstream_cluster(&self) -> Option<&str>;
+    fn upstream_cluster(&self) -> Option<&str> {
+        None
+    }
     /// The cluster's name.
-    fn upstream_cluster_raw(&self) -> Option<&str>;
+    fn upstream_cluster_raw(&self) -> Option<&str> {
+        None
+    }
     /// Where the client connected to.
-    fn downstream_local_address(&self) -> Option<SocketAddr>;
+    fn downstream_local_address(&self) -> Option<SocketAddr> {
+        None
+    }
     /// Who the client is, as far as trusted headers tell.
-    fn downstream_remote_address(&self) -> Option<SocketAddr>;
+    fn downstream_remote_address(&self) -> Option<SocketAddr> {
+        None
+    }
     /// Who the peer is.
-    fn downstream_direct_remote_address(&self) -> Option<SocketAddr>;
+    fn downstream_direct_remote_address(&self) -> Option<SocketAddr> {
+        None
+    }
     /// The server name of TLS.
-    fn requested_server_name(&self) -> Option<&str>;
+    fn requested_server_name(&self) -> Option<&str> {
+        None
+    }
     /// The route's name.
-    fn route_name(&self) -> Option<&str>;
+    fn route_name(&self) -> Option<&str> {
+        None
+    }
     /// The virtual host's name.
-    fn virtual_host_name(&self) -> Option<&str>;
+    fn virtual_host_name(&self) -> Option<&str> {
+        None
+    }
     /// How many attempts were made.
-    fn attempt_count(&self) -> u32;
+    fn attempt_count(&self) -> u32 {
+        0
+    }
     /// Metadata of the route (`ROUTE`), cluster (`CLUSTER`), endpoint
     /// (`UPSTREAM_HOST`), listener (`LISTENER`) or of this request alone
     /// (`DYNAMIC`).
-    fn metadata(&self, owner: &str, namespace: &str, key: &str) -> Option<&str>;
+    fn metadata(&self, _owner: &str, _namespace: &str, _key: &str) -> Option<&str> {
+        None
+    }
     /// The name of this machine.
-    fn hostname(&self) -> Option<&str>;
+    fn hostname(&self) -> Option<&str> {
+        None
+    }
     /// `HTTP/1.1` towards the endpoint.
     fn upstream_protocol(&self) -> Option<&str> {
         None

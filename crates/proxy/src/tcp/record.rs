@@ -25,32 +25,8 @@ impl Record for TcpRecord<'_> {
         self.session.started_at
     }
 
-    fn request_header(&self, _: &str) -> Option<&[u8]> {
-        None
-    }
-
-    fn response_header(&self, _: &str) -> Option<&[u8]> {
-        None
-    }
-
-    fn protocol(&self) -> Option<&str> {
-        None
-    }
-
-    fn response_code(&self) -> u16 {
-        0
-    }
-
     fn response_flags(&self) -> Option<&str> {
         Some(self.flags)
-    }
-
-    fn response_code_details(&self) -> Option<&str> {
-        None
-    }
-
-    fn connection_termination_details(&self) -> Option<&str> {
-        None
     }
 
     fn upstream_transport_failure_reason(&self) -> Option<&str> {
@@ -67,14 +43,6 @@ impl Record for TcpRecord<'_> {
 
     fn duration(&self) -> Option<Duration> {
         Some(self.duration)
-    }
-
-    fn request_duration(&self) -> Option<Duration> {
-        None
-    }
-
-    fn response_duration(&self) -> Option<Duration> {
-        None
     }
 
     fn upstream_host(&self) -> Option<SocketAddr> {
@@ -109,14 +77,6 @@ impl Record for TcpRecord<'_> {
         some(&self.session.server_name)
     }
 
-    fn route_name(&self) -> Option<&str> {
-        None
-    }
-
-    fn virtual_host_name(&self) -> Option<&str> {
-        None
-    }
-
     fn attempt_count(&self) -> u32 {
         self.session.attempts
     }
@@ -133,10 +93,6 @@ impl Record for TcpRecord<'_> {
             ("lateen", "path") => some(&origin.path),
             _ => None,
         }
-    }
-
-    fn hostname(&self) -> Option<&str> {
-        None
     }
 
     fn filter_chain_name(&self) -> Option<&str> {
