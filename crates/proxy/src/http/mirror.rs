@@ -2,7 +2,8 @@
 //!
 //! Nobody waits for them and nobody sees their answers. A copy is made when
 //! the whole request is there; one whose body was too large to be kept is not
-//! made. Their number is bounded.
+//! made. Their number is bounded. They travel as HTTP/1.1: for a cluster that
+//! speaks HTTP/2 alone none is made, because it would count as its failure.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -10,6 +11,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use routing::cluster::Protocol;
 use routing::decision::Forwarding;
 use routing::route::Priority;
 use smallvec::SmallVec;
@@ -65,7 +67,7 @@ pub fn draw(exchange: &Exchange<'_>, forwarding: &Forwarding<'_>, live: &Live) -
         }
         let worker = &exchange.connection.worker;
         let Some(cluster) = worker.cluster(live, &mirror.cluster) else { continue };
-        if worker.mirrors.0.get() >= MOST {
+        if worker.mirrors.0.get() >= MOST || cluster.cluster.protocol == Protocol::Http2 {
             cluster.stats.rare("upstream_rq_shadow_dropped").increment();
             continue;
         }

@@ -2,15 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::backend::{Backend, Then};
+use super::http2::http2_cluster;
 use super::setup::{Proxy, cluster, listener, manager, proxy};
 
 fn mirrored(main: &Backend, copy: &Backend, percent: u32) -> Proxy {
+    mirrored_to(main, cluster("copy", &[copy.address]), percent)
+}
+
+fn mirrored_to(main: &Backend, copy: Value, percent: u32) -> Proxy {
     let routes = json!([{"match": {"prefix": "/"}, "route": {"cluster": "main", "request_mirror_policies": [
         {"cluster": "copy", "runtime_fraction": {"default_value": {"numerator": percent}}}]}}]);
-    let clusters = json!([cluster("main", &[main.address]), cluster("copy", &[copy.address])]);
+    let clusters = json!([cluster("main", &[main.address]), copy]);
     proxy(json!([listener(manager(routes))]), clusters)
 }
 
@@ -72,4 +77,18 @@ fn only_a_share_is_copied() {
     }
     until("about half come", || copy.seen().len() > 140);
     assert!(copy.seen().len() < 260, "{}", copy.seen().len());
+}
+
+#[test]
+fn a_cluster_of_http_2_alone_gets_no_copy_in_another_version() {
+    let (main, copy) = (Backend::echo(), Backend::echo());
+    let proxy = mirrored_to(&main, http2_cluster("copy", copy.address, json!({})), 100);
+    assert_eq!(proxy.client().get("/", "").status, 200);
+    let stats = proxy.handle().stats_text();
+    let dropped = stats
+        .lines()
+        .find(|line| line.starts_with("envoy_cluster_upstream_rq_shadow_dropped{"))
+        .expect("a counter");
+    assert!(dropped.contains("\"copy\"") && dropped.ends_with(" 1"), "{dropped}");
+    assert_eq!(copy.seen(), Vec::<String>::new());
 }
