@@ -46,8 +46,25 @@ pub struct Opened {
     tcp: TcpListener,
 }
 
+/// How often another free port is tried, when the one that the system gave is
+/// taken by somebody else for TCP.
+const OTHER_PORTS: usize = 32;
+
 /// Opens the sockets; with port 0, both on the same free one.
 pub fn bind(address: SocketAddr, sockets: &Sockets) -> io::Result<Opened> {
+    let mut opened = bind_once(address, sockets);
+    for _ in 0..OTHER_PORTS {
+        match &opened {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 => {
+                opened = bind_once(address, sockets);
+            }
+            _ => break,
+        }
+    }
+    opened
+}
+
+fn bind_once(address: SocketAddr, sockets: &Sockets) -> io::Result<Opened> {
     let udp = UdpSocket::from_std(sockets.datagrams(address)?)?;
     let tcp = sockets.listener(udp.local_addr()?, std::net::TcpListener::bind)?;
     tcp.set_nonblocking(true)?;
