@@ -20,4 +20,5 @@ mod reporting;
 mod setup;
 mod strictness;
 mod tcp;
+mod tls;
 mod upgrades;
