@@ -10,6 +10,7 @@ use routing::decision::Decision;
 use tokio::time::Instant;
 
 use crate::flags::Flag;
+use crate::http::body::Piece;
 use crate::http::connection::{Connection, Io, Next};
 use crate::http::ends::{Departure, Downstream};
 use crate::http::exchange::Exchange;
@@ -18,7 +19,7 @@ use crate::http::{record, response_head};
 use crate::http1::head::{Head, reason};
 use crate::http1::known::Known;
 use crate::http1::parse::Refusal;
-use crate::http2::stream::Outgoing;
+use crate::http2::stream::{Incoming, Outgoing};
 use crate::io::write_all;
 
 /// An answer of our own.
@@ -98,6 +99,9 @@ pub async fn send(
     response_head::finish(exchange, decision, &mut head);
     crate::http::reason::tell(exchange, &mut head);
     if let Downstream::Http2(stream) = io {
+        if has_waited(exchange) {
+            count_arrived(exchange, &mut stream.incoming).await;
+        }
         return send_frames(exchange, &mut stream.outgoing, head, body).await;
     }
     let Downstream::Http1(io) = io else { return Next::Abort };
@@ -169,11 +173,15 @@ const WAITED: [Flag; 6] = [
     Flag::DelayInjected,
 ];
 
+fn has_waited(exchange: &Exchange<'_>) -> bool {
+    WAITED.iter().any(|flag| exchange.flags.has(*flag))
+}
+
 /// A body that came while something else was waited for is passed over, so
 /// that the connection can be kept. One that is still to come ends it, and an
 /// answer that is given at once does not look at the body, as in Envoy.
 fn pass_over_body(exchange: &mut Exchange<'_>, io: &mut Io<'_>) {
-    if !WAITED.iter().any(|flag| exchange.flags.has(*flag)) {
+    if !has_waited(exchange) {
         return;
     }
     while !exchange.body.is_done()
@@ -190,6 +198,22 @@ fn pass_over_body(exchange: &mut Exchange<'_>, io: &mut Io<'_>) {
     }
     if let Some(empty) = io.input.take_if(|input| input.is_empty()) {
         exchange.connection.worker.buffers.give(empty);
+    }
+}
+
+/// The same on a stream, which ends with its answer anyway: what came is
+/// counted.
+async fn count_arrived(exchange: &mut Exchange<'_>, incoming: &mut Incoming) {
+    poll_fn(|context| {
+        while !exchange.body.is_done()
+            && let Poll::Ready(Ok(Piece::Data(_))) = incoming.poll_piece(&mut exchange.body, context)
+        {
+        }
+        Poll::Ready(())
+    })
+    .await;
+    if exchange.body.is_done() && exchange.request_done.is_none() {
+        exchange.request_done = Some(Instant::now());
     }
 }
 

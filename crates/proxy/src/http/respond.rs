@@ -266,6 +266,12 @@ fn encoding(exchange: &Exchange<'_>, head: &mut Head, framing: Framing, is_switc
         }
         _ => {
             promise_chunks(exchange, head);
+            // A stream may end with its head, which says nothing here.
+            let never_has_body = head.status < 200 || matches!(head.status, 204 | 304);
+            let ends_unsaid = framing == Framing::None && !head.has(Known::ContentLength);
+            if ends_unsaid && !never_has_body && !exchange.is_head_request() && !is_switch {
+                head.set_known(Known::ContentLength, b"0");
+            }
             Encoding::Plain
         }
     }

@@ -41,6 +41,8 @@ pub struct Head {
     pub is_http_10: bool,
     /// The connection that carried it is TLS.
     pub is_https: bool,
+    /// The scheme that a client of HTTP/2 said.
+    pub said_scheme: Option<&'static str>,
 }
 
 impl Span {
@@ -97,6 +99,7 @@ impl Head {
             status: parts.status,
             is_http_10: parts.is_http_10,
             is_https: false,
+            said_scheme: None,
         }
     }
 
@@ -347,7 +350,7 @@ impl RequestHead for Head {
     fn scheme(&self) -> &str {
         // What this proxy ends in the clear, another one may have taken over TLS.
         let is_https = self.is_https || self.get(Known::XForwardedProto) == Some(b"https");
-        if is_https { "https" } else { "http" }
+        self.said_scheme.unwrap_or(if is_https { "https" } else { "http" })
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {

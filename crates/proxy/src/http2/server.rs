@@ -259,6 +259,9 @@ async fn run(
     };
     let was_reset = matches!(next, Next::Abort) && !stream.outgoing.has_ended();
     if was_reset {
+        // A reset overtakes what waits in the connection; what the upstream
+        // said before it broke off goes out first.
+        tokio::task::yield_now().await;
         stream.outgoing.reset(Reason::INTERNAL_ERROR);
     }
     let reset_by_client = poll_fn(|context| Poll::Ready(stream.outgoing.poll_gone(context).is_ready())).await;

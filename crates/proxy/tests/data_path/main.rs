@@ -6,6 +6,7 @@ mod ads;
 mod backend;
 mod balancing;
 mod beside_envoy;
+mod between_versions;
 mod client;
 mod forwarding;
 mod grpc;

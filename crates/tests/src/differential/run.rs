@@ -9,7 +9,7 @@ use resources::Object;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::compare::{Difference, Observed, compare};
+use super::compare::{Difference, Observed, compare, share_of};
 use super::generate::{self, Case};
 use super::metrics;
 use super::planes::{self, Applied, Planes};
@@ -19,12 +19,14 @@ use super::shrink::{smaller_objects, smaller_requests};
 use super::world::{self, Plane, Pod};
 
 /// So many requests are under way at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 /// Lines of access logs are there by then.
 const WRITTEN: Duration = Duration::from_millis(1500);
 /// A connection of which neither has written a line by then is one that
 /// neither tells of.
 const UNTOLD: Duration = Duration::from_millis(200);
+/// Copies of requests have reached their servers by then.
+const COPIED: Duration = Duration::from_millis(300);
 /// A difference that is not seen so often was chance.
 const TRIES: usize = 3;
 /// Kinds of differences that are made small and printed.
@@ -63,6 +65,9 @@ pub struct Outcome {
     pub kinds: BTreeMap<String, usize>,
     /// The first of each kind, for people.
     pub reports: Vec<String>,
+    /// Where requests are split between two clusters, by data plane and by the
+    /// first one's share in percent: how many it got, and how many there were.
+    pub shares: BTreeMap<(Plane, u16), (usize, usize)>,
     /// How long it took until everybody held a configuration, in all.
     pub applying: Duration,
 }
@@ -121,6 +126,7 @@ pub async fn run(options: &Options) -> Result<Outcome> {
             );
         }
     }
+    runner.judge_shares().await;
     if options.metrics {
         runner.metrics(&pods).await?;
     }
@@ -227,13 +233,13 @@ impl Runner {
         let mut observed: Vec<Sent> = results
             .into_iter()
             .map(|(request, id, replies)| {
-                let both = replies.map(|(plane, reply)| {
-                    (plane, Observed { reply, backend: self.memory.take(plane, &id), line: None })
-                });
+                let both = replies.map(|(plane, reply)| (plane, Observed { reply, ..Observed::default() }));
                 Sent { request, id, both }
             })
             .collect();
         self.read_lines(&mut observed).await?;
+        self.ask_servers(&mut observed).await;
+        self.count_shares(&observed);
         Ok(observed
             .into_iter()
             .map(|Sent { request, both: [(_, envoy), (_, lateen)], .. }| Seen {
@@ -276,6 +282,47 @@ impl Runner {
         }
         Plane::ALL.into_iter().for_each(|plane| self.planes.lines(plane).for_each(|lines| lines.clear()));
         Ok(())
+    }
+
+    /// Copies that are sent beside a request may come after its answer.
+    async fn ask_servers(&mut self, observed: &mut [Sent]) {
+        let start = Instant::now();
+        let differ = |sent: &Sent| {
+            let [one, other] = Plane::ALL.map(|plane| self.memory.count(plane, &sent.id));
+            one != other
+        };
+        while observed.iter().any(differ) && start.elapsed() < COPIED {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        for sent in observed {
+            for (plane, seen) in &mut sent.both {
+                seen.backend = self.memory.take(*plane, &sent.id);
+            }
+        }
+    }
+
+    fn count_shares(&mut self, observed: &[Sent]) {
+        for (plane, seen) in observed.iter().flat_map(|sent| &sent.both) {
+            let cluster = seen.line.as_ref().and_then(|line| line.get("cluster"));
+            if let Some((share, is_first)) = cluster.and_then(|cluster| share_of(cluster)) {
+                let (first, all) = self.outcome.shares.entry((*plane, share)).or_default();
+                *first += usize::from(is_first);
+                *all += 1;
+            }
+        }
+    }
+
+    /// Shares that chance does not explain: further off than six standard
+    /// deviations.
+    async fn judge_shares(&mut self) {
+        for ((plane, share), (first, all)) in self.outcome.shares.clone() {
+            let (likely, all) = (f64::from(share) / 100.0, all as f64);
+            let off = (first as f64 - all * likely).abs();
+            if off > 6.0 * (all * likely * (1.0 - likely)).sqrt() + 1.0 {
+                let kind = format!("share of {share} % through {}", plane.name());
+                self.found(kind, || format!("{first} of {all}")).await;
+            }
+        }
     }
 
     async fn found(&mut self, kind: String, report: impl FnOnce() -> String) {
