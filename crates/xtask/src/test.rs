@@ -115,7 +115,8 @@ fn mesh() -> Result<()> {
     check(command.current_dir(workspace()).env("LATEEN_BINARY", release_binary()?))
 }
 
-fn release_binary() -> Result<PathBuf> {
+/// The binary that people run.
+pub(crate) fn release_binary() -> Result<PathBuf> {
     let binary = tidy::target_directory()?.join("release/lateen");
     if !binary.is_file() {
         bail!("`{}` is not there: run `cargo xtask test binary` first", binary.display());
