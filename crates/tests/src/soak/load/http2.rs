@@ -27,7 +27,7 @@ pub(super) async fn send(sender: Sender, address: SocketAddr, period: Duration) 
         let number = number.fetch_add(1, Ordering::Relaxed);
         async move {
             let connection = &connections[number as usize % CONNECTIONS];
-            sender.count(request(connection, number)).await;
+            sender.count(request(&sender, connection, number)).await;
         }
     };
     sender.keep_sending(period, request).await;
@@ -71,7 +71,27 @@ pub(super) fn head(path: &str) -> Result<Request<()>> {
     Ok(Request::post(format!("http://web:8081{path}")).version(http::Version::HTTP_2).body(())?)
 }
 
-async fn request(connection: &Connection, number: u64) -> Result<()> {
+/// A request that the server says it did nothing with is sent again, once: a
+/// good-bye may meet it on its way (RFC 9113, 8.7).
+async fn request(sender: &Sender, connection: &Connection, number: u64) -> Result<()> {
+    match attempt(connection, number).await {
+        Err(error) if is_unprocessed(&error) => {
+            sender.counts.again(&sender.kind);
+            attempt(connection, number).await
+        }
+        other => other,
+    }
+}
+
+/// Whether the server has said good-bye before it came to the request.
+pub(super) fn is_unprocessed(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<h2::Error>();
+    error.is_some_and(|error| {
+        error.is_remote() && error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR)
+    })
+}
+
+async fn attempt(connection: &Connection, number: u64) -> Result<()> {
     let mut sender = connection.ready().await?;
     let has_body = number.is_multiple_of(3);
     let (response, mut body) = sender.send_request(head("/two")?, !has_body).context("send")?;

@@ -1,5 +1,6 @@
 //! A load with a beat of its own: requests are sent at a constant rate,
-//! whatever becomes of those before, and nothing is sent twice.
+//! whatever becomes of those before. Nothing is sent twice but what a server of
+//! HTTP/2 has said that it did nothing with, and that is told.
 
 mod http1;
 mod http2;

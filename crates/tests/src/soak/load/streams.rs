@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::Sender;
-use super::http2::{Connection, head};
+use super::http2::{Connection, head, is_unprocessed};
 use crate::soak::servers::ECHO;
 
 const WORDS: &[u8] = b"still here";
@@ -63,7 +63,16 @@ pub(super) async fn http2(sender: Sender, address: SocketAddr, plan: Plan) {
     let connection = Connection::new(address);
     let mut life = plan.first;
     while !sender.is_stopped() {
-        let Some((mut up, mut down)) = sender.count(open(&connection)).await else { continue };
+        let opened = async {
+            match open(&connection).await {
+                Err(error) if is_unprocessed(&error) => {
+                    sender.counts.again(&sender.kind);
+                    open(&connection).await
+                }
+                other => other,
+            }
+        };
+        let Some((mut up, mut down)) = sender.count(opened).await else { continue };
         let end = Instant::now() + std::mem::replace(&mut life, plan.life);
         let mut beat = tokio::time::interval(plan.beat);
         let mut is_whole = true;

@@ -21,6 +21,7 @@ pub struct Tally {
 #[derive(Clone, Debug, Default)]
 struct Kind {
     sent: u64,
+    again: u64,
     reasons: BTreeMap<String, u64>,
 }
 
@@ -53,6 +54,9 @@ impl fmt::Display for Tally {
         write!(out, "{} sent, {} failed", self.sent(), self.failures())?;
         for (name, kind) in &self.kinds {
             write!(out, "; {name} {}", kind.sent)?;
+            if kind.again > 0 {
+                write!(out, " ({} sent again after a good-bye)", kind.again)?;
+            }
         }
         Ok(())
     }
@@ -71,6 +75,12 @@ impl Counts {
         if let Outcome::Failed(reason) = outcome {
             *kind.reasons.entry(reason).or_default() += 1;
         }
+    }
+
+    /// A request is sent again because the server said that it did nothing
+    /// with it.
+    pub fn again(&self, kind: &str) {
+        self.lock().kinds.entry(kind.to_owned()).or_default().again += 1;
     }
 
     /// How many there were.
