@@ -218,10 +218,7 @@ fn forward(
         destinations: scene.destinations(share_of_each(options, &forwarding.cluster_name)),
         timeout: forwarding.timeout,
         retries: forwarding.retry.filter(|retry| retry.attempts > 0).map(Retries::of),
-        faults: forwarding
-            .fault
-            .filter(|fault| fault.applies(request, &forwarding.cluster_name))
-            .map(Faults::of),
+        faults: decision.fault.map(Faults::of),
         path,
         host: options.host_rewrite.as_ref().map(view::host_rewrite),
         request_headers: decision.request_mutations().filter(of_all).flat_map(view::header_changes).collect(),

@@ -170,6 +170,7 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
     let chain = worker.chain(&listener, &chain);
     let connection = Connection {
         worker: worker.clone(),
+        listener,
         chain: chain.clone(),
         peer,
         local,

@@ -72,34 +72,30 @@ pub async fn send(
     for (name, value) in &reply.headers {
         head.add(name.as_bytes(), value.as_bytes());
     }
-    let mut body = reply.body;
-    if exchange.grpc_status.is_some() {
-        let status = reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status));
-        exchange.grpc_status = Some(status);
+    let status = exchange.grpc_status.map(|_| reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status)));
+    if status.is_some() {
         head.status = 200;
-        head.add(b"content-type", b"application/grpc");
-        head.add(b"grpc-status", status.to_string().as_bytes());
-        if !body.is_empty() && !exchange.is_head_request() {
-            head.add(b"grpc-message", &percent_encoded(&body));
-        }
-        body = Bytes::new();
-        if !io.is_http2() {
-            head.set_known(Known::ContentLength, b"0");
-        }
-    } else {
-        if reply.status != 204 || !body.is_empty() {
-            head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
-        }
-        if !body.is_empty() {
-            head.add(b"content-type", b"text/plain");
-        }
+        exchange.grpc_status = status;
     }
     exchange.details = reply.details;
     exchange.answered_here = true;
-    response_head::finish(exchange, decision, &mut head);
-    if body.is_empty() && exchange.grpc_status.is_none() {
-        head.remove_named(b"content-type");
+    // Envoy takes every 400 of its own for a client that cannot be understood.
+    exchange.keep_alive &= reply.status != 400;
+    if let Some(decision) = decision {
+        response_head::change(exchange, decision, &mut head);
     }
+    let mut body = reply.body;
+    match status {
+        None => describe_body(&mut head, &body),
+        Some(status) => {
+            let words = std::mem::take(&mut body);
+            describe_status(&mut head, status, if exchange.is_head_request() { b"" } else { &words });
+        }
+    }
+    if body.is_empty() && !io.is_http2() && !matches!(head.status, 204 | 304) {
+        head.set_known(Known::ContentLength, b"0");
+    }
+    response_head::finish(exchange, decision, &mut head);
     crate::http::reason::tell(exchange, &mut head);
     if let Downstream::Http2(stream) = io {
         return send_frames(exchange, &mut stream.outgoing, head, body).await;
@@ -134,6 +130,32 @@ pub async fn send(
             exchange.flags.set(Flag::DownstreamConnectionTermination);
             Next::Abort
         }
+    }
+}
+
+/// What an answer says about its body, whatever routes say about those of
+/// servers.
+fn describe_body(head: &mut Head, body: &[u8]) {
+    if body.is_empty() {
+        head.remove(Known::ContentLength);
+        head.remove(Known::ContentType);
+        return;
+    }
+    head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
+    if !head.has(Known::ContentType) {
+        head.set_known(Known::ContentType, b"text/plain");
+    }
+}
+
+/// An answer to gRPC is a head alone, which tells the status and the words.
+fn describe_status(head: &mut Head, status: u32, words: &[u8]) {
+    head.remove(Known::ContentLength);
+    head.set_known(Known::ContentType, b"application/grpc");
+    if !head.has(Known::GrpcStatus) {
+        head.set_known(Known::GrpcStatus, status.to_string().as_bytes());
+    }
+    if !words.is_empty() {
+        head.set(b"grpc-message", &percent_encoded(words));
     }
 }
 

@@ -270,6 +270,22 @@ impl Head {
         }
     }
 
+    /// Makes one line of each of these that came in several, without empty
+    /// values.
+    pub fn join_repeated(&mut self, names: &[Known]) {
+        let (mut seen, mut repeated) = (0u64, 0u64);
+        for field in self.live() {
+            let bit = 1 << field.known as u8;
+            repeated |= seen & bit;
+            seen |= bit;
+        }
+        for name in names.iter().filter(|name| repeated & (1 << **name as u8) != 0) {
+            let values: Vec<&[u8]> = self.values_of(*name).filter(|value| !value.is_empty()).collect();
+            let value = values.join(&b","[..]);
+            self.set_known(*name, &value);
+        }
+    }
+
     /// Whether a comma separated header holds a word.
     pub fn lists(&self, known: Known, word: &str) -> bool {
         self.values_of(known).any(|value| {

@@ -11,6 +11,7 @@ mod forwarding;
 mod grpc;
 mod hot_restart;
 mod http2;
+mod local_replies;
 mod mirroring;
 mod overload;
 mod peers;

@@ -80,6 +80,9 @@ fn view(observed: &Observed) -> Value {
             }
         }
     }
+    // Our proxy repeats what a connection that was kept may never have brought
+    // to the server; decision 22.
+    backend.dedup_by(|next, before| is_same_attempt(next, before));
     for attempt in &mut backend {
         if drawn {
             attempt["host"] = json!("any");
@@ -90,7 +93,29 @@ fn view(observed: &Observed) -> Value {
     if line.is_object() {
         line["user agent"] = json!("");
     }
-    json!({"client": observed.reply.json(), "backend": backend, "log": line})
+    // Envoy counts an interim answer that was the last; decision 42.
+    if line["%RESPONSE_CODE%"] == json!("100") {
+        line["%RESPONSE_CODE%"] = json!("0");
+    }
+    let mut client = observed.reply.json();
+    if observed.reply.headers.is_empty()
+        && let Some(body) = client["body"].as_str().and_then(without_date)
+    {
+        client["body"] = json!(body);
+    }
+    json!({"client": client, "backend": backend, "log": line})
+}
+
+/// An answer of HTTP to bytes that were none, without its time.
+fn without_date(body: &str) -> Option<String> {
+    let (before, rest) = body.split_once("\ndate: ")?;
+    let (_, after) = rest.split_once('\r')?;
+    Some(format!("{before}\ndate: \r{after}"))
+}
+
+/// Whether a request came again as it was: another attempt has another number.
+fn is_same_attempt(one: &Value, other: &Value) -> bool {
+    ["line", "headers", "body"].iter().all(|part| one[*part] == other[*part])
 }
 
 /// Values by their paths; lists of texts are values.

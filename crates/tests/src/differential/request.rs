@@ -71,6 +71,7 @@ impl Request {
     pub fn describe(&self) -> String {
         match &self.says {
             Says::Http { .. } => String::from_utf8_lossy(&self.bytes("test")).replace("\r\n", "\n"),
+            Says::Bytes(bytes) if bytes.len() > 1000 => format!("{} bytes", bytes.len()),
             Says::Bytes(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
         }
     }

@@ -80,11 +80,18 @@ async fn accept(listener: TcpListener, plane: Plane, memory: Memory, speaks: Spe
     }
 }
 
+/// Who has said something and is silent for so long has said all.
+const SILENCE: Duration = Duration::from_millis(250);
+
 /// Says its address, repeats everything, and ends when the other side does.
 async fn repeat(mut stream: TcpStream) -> io::Result<()> {
     let local = stream.local_addr()?;
     let mut text = Vec::new();
-    stream.read_to_end(&mut text).await?;
+    while let Ok(length) = tokio::time::timeout(SILENCE, stream.read_buf(&mut text)).await {
+        if length? == 0 {
+            break;
+        }
+    }
     stream.write_all(format!("port {} got {}: ", local.port(), text.len()).as_bytes()).await?;
     stream.write_all(&text).await?;
     stream.shutdown().await

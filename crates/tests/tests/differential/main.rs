@@ -44,14 +44,18 @@ fn inside(arguments: &[&str]) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(run(&options))?;
     println!(
-        "{} configurations, {} requests in {} s; {} unanswered; {} differences did not come again; statuses {:?}",
+        "{} configurations, {} requests in {} s, {} of them to apply; {} unanswered; {} differences did not come again; statuses {:?}",
         outcome.configurations,
         outcome.requests,
         started.elapsed().as_secs(),
+        outcome.applying.as_secs(),
         outcome.silent,
-        outcome.passing,
+        outcome.passing.values().map(|(count, _)| count).sum::<usize>(),
         outcome.statuses
     );
+    for (kind, (count, example)) in &outcome.passing {
+        println!("{count:>6} passing: {kind}: {example}");
+    }
     Ok(verdict(&outcome))
 }
 
