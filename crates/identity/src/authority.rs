@@ -9,6 +9,7 @@ mod template;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, Issuer, PublicKeyData as _};
@@ -64,8 +65,9 @@ pub struct ServerNames {
 }
 
 /// A key that signs.  It is never shown.
+#[derive(Clone)]
 pub struct Authority {
-    issuer: Issuer<'static, PrivateKey>,
+    issuer: Arc<Issuer<'static, PrivateKey>>,
     certificate: CertificateDer<'static>,
     /// What follows a leaf.
     intermediates: Vec<CertificateDer<'static>>,
@@ -100,7 +102,7 @@ impl Authority {
         };
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(SignError::Sign)?;
         let roots = Bundle::of([certificate.clone()]);
-        Ok(Self { issuer, certificate, intermediates: Vec::new(), roots, validity })
+        Ok(Self { issuer: Arc::new(issuer), certificate, intermediates: Vec::new(), roots, validity })
     }
 
     /// The same authority, with certificates by which a predecessor vouches

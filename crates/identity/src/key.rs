@@ -1,6 +1,7 @@
 //! Private keys: made here or read, never shown.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -52,9 +53,12 @@ pub enum KeyError {
     Unsupported,
 }
 
-/// A private key with its public half.  The encoded form is wiped when it is
-/// dropped; the crypto library wipes its own.
-pub struct PrivateKey {
+/// A private key with its public half.  Clones are one key; with the last of
+/// them the encoded form is wiped, and the crypto library wipes its own.
+#[derive(Clone)]
+pub struct PrivateKey(Arc<Inner>);
+
+struct Inner {
     pair: Pair,
     pkcs8: Zeroizing<Vec<u8>>,
 }
@@ -106,12 +110,12 @@ impl PrivateKey {
 
     /// The key in PKCS #8, for whoever keeps it.
     pub fn pkcs8(&self) -> &[u8] {
-        &self.pkcs8
+        &self.0.pkcs8
     }
 
     /// The key in PKCS #8, for a TLS library.
     pub fn to_der(&self) -> PrivateKeyDer<'static> {
-        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.pkcs8.to_vec()))
+        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.0.pkcs8.to_vec()))
     }
 
     /// The key as text; it is wiped when it is dropped.
@@ -133,7 +137,7 @@ impl PrivateKey {
                 Zeroizing::new(der.as_ref().to_vec())
             }
         };
-        Ok(Self { pair, pkcs8 })
+        Ok(Self(Arc::new(Inner { pair, pkcs8 })))
     }
 }
 
@@ -159,14 +163,14 @@ fn rsa(size: KeySize) -> Result<Pair, aws_lc_rs::error::Unspecified> {
 
 impl PublicKeyData for PrivateKey {
     fn der_bytes(&self) -> &[u8] {
-        match &self.pair {
+        match &self.0.pair {
             Pair::Ecdsa(pair, _) => pair.public_key().as_ref(),
             Pair::Rsa(pair) => pair.public_key().as_ref(),
         }
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
-        match &self.pair {
+        match &self.0.pair {
             Pair::Ecdsa(_, name) => name,
             Pair::Rsa(_) => &PKCS_RSA_SHA256,
         }
@@ -177,7 +181,7 @@ impl SigningKey for PrivateKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         let random = SystemRandom::new();
         let failed = |_| rcgen::Error::RingUnspecified;
-        match &self.pair {
+        match &self.0.pair {
             Pair::Ecdsa(pair, _) => {
                 pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()).map_err(failed)
             }

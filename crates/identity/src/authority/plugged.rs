@@ -4,6 +4,7 @@
 //! and verified the way peers will do it, so that a wrong file is told on
 //! loading and not by every handshake.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::Issuer;
@@ -101,6 +102,7 @@ impl Authority {
         }
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(SignError::Sign)?;
         let intermediates = between(&certificate, &chain, &roots);
+        let issuer = Arc::new(issuer);
         let authority = Self { issuer, certificate, intermediates, roots, validity };
         authority.try_out(now)?;
         Ok(authority)
