@@ -27,6 +27,7 @@ pub mod outliers;
 pub mod overload;
 pub mod proxy_protocol;
 pub mod report;
+pub mod secrets;
 pub mod shared;
 pub mod sockets;
 pub mod start;
