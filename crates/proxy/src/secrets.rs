@@ -59,6 +59,12 @@ impl Secrets {
         self.inner.named.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// Everything, in the order of names.
+    pub fn list(&self) -> Vec<(String, Arc<Secret>)> {
+        let named = self.inner.named.read().unwrap_or_else(PoisonError::into_inner);
+        named.iter().map(|(name, secret)| (name.clone(), secret.clone())).collect()
+    }
+
     /// Puts a secret in place of what was there, and wakes whoever waits.
     pub fn set(&self, name: &str, secret: Secret) {
         let mut named = self.inner.named.write().unwrap_or_else(PoisonError::into_inner);

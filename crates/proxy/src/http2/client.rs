@@ -5,6 +5,7 @@ use std::future::Future as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Ping, PingPong};
 use http::Response;
 use routing::http2::Http2;
+use routing::istio::AlpnOverride;
 use routing::retry::Reset;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ use crate::http1::head::Head;
 use crate::http2::head;
 use crate::http2::stream::{Incoming, Outgoing};
 use crate::stats::ClusterStats;
+use crate::stream::Stream as ByteStream;
+use crate::tls::certificate::TlsFacts;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::host::Upstream;
 use crate::upstream::pool::Slot;
@@ -43,6 +46,7 @@ pub struct Pool {
 /// A connection that is being made, and those who wait for it.
 #[derive(Debug, Default)]
 pub struct Connecting {
+    alpn: Option<Arc<AlpnOverride>>,
     ready: Notify,
     result: OnceCell<Made>,
 }
@@ -63,6 +67,10 @@ pub struct Connection {
     sender: SendRequest<Bytes>,
     /// Our own address.
     pub local: SocketAddr,
+    tls: Option<Rc<TlsFacts>>,
+    alpn: Option<Arc<AlpnOverride>>,
+    /// Why the connection failed, when TLS says it.
+    tls_failure: RefCell<Option<Rc<str>>>,
     most: u32,
     active: Cell<u32>,
     served: Cell<u32>,
@@ -98,18 +106,21 @@ pub enum Turn {
 impl Pool {
     /// A connection with room, or how to come by one. `fresh` wants none
     /// that is there already.
-    pub fn turn(&self, fresh: bool, max_requests: Option<u32>) -> Turn {
+    pub fn turn(&self, fresh: bool, max_requests: Option<u32>, alpn: Option<&Arc<AlpnOverride>>) -> Turn {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|connection| connection.open.get());
-        if let Some(found) = connections.iter().find(|connection| !fresh && connection.has_room(max_requests))
-        {
+        if let Some(found) = connections.iter().find(|connection| {
+            !fresh && connection.alpn.as_ref() == alpn && connection.has_room(max_requests)
+        }) {
             return Turn::Ready(found.clone());
         }
         let mut connecting = self.connecting.borrow_mut();
-        if let Some(made) = connecting.as_ref().filter(|made| made.result.get().is_none()) {
+        if let Some(made) =
+            connecting.as_ref().filter(|made| made.result.get().is_none() && made.alpn.as_ref() == alpn)
+        {
             return Turn::Wait(made.clone());
         }
-        let made = Rc::new(Connecting::default());
+        let made = Rc::new(Connecting { alpn: alpn.cloned(), ..Connecting::default() });
         *connecting = Some(made.clone());
         Turn::Connect(made)
     }
@@ -195,7 +206,8 @@ impl Connection {
         options: &Http2,
         stats: Rc<ClusterStats>,
     ) -> Result<Rc<Connection>, h2::Error> {
-        let Upstream { stream, local, slot, .. } = upstream;
+        let Upstream { stream, local, slot, alpn, .. } = upstream;
+        let tls = stream.tls().map(|stream| stream.facts.clone());
         let mut builder = Builder::new();
         builder
             .initial_window_size(options.stream_window)
@@ -207,10 +219,13 @@ impl Connection {
         if let Some(size) = options.header_table {
             builder.header_table_size(size);
         }
-        let (sender, mut driver) = builder.handshake::<TcpStream, Bytes>(stream).await?;
+        let (sender, mut driver) = builder.handshake::<ByteStream, Bytes>(stream).await?;
         let connection = Rc::new(Connection {
             sender,
             local,
+            tls,
+            alpn,
+            tls_failure: RefCell::default(),
             most: options.max_streams,
             active: Cell::new(0),
             served: Cell::new(0),
@@ -305,13 +320,18 @@ pub enum SendError {
 /// of the cluster so long.
 async fn drive(
     connection: Rc<Connection>,
-    driver: h2::client::Connection<TcpStream, Bytes>,
+    driver: h2::client::Connection<ByteStream, Bytes>,
     slot: Option<Slot>,
 ) {
     tokio::select! {
         ended = driver => {
             if let Err(error) = ended {
                 tracing::debug!("HTTP/2 connection to an upstream: {error}");
+                if connection.tls.is_some()
+                    && let Some(reason) = tls_reason(&error)
+                {
+                    connection.tls_failure.replace(Some(reason));
+                }
             }
         }
         () = connection.close.notified() => {}
@@ -321,7 +341,24 @@ async fn drive(
     drop(slot);
 }
 
+/// What TLS says about an error of its own.
+fn tls_reason(error: &h2::Error) -> Option<Rc<str>> {
+    let error = error.get_io()?;
+    let is_ours = matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof);
+    is_ours.then(|| error.to_string().into())
+}
+
 impl Stream {
+    /// The TLS around it.
+    pub fn tls(&self) -> Option<Rc<TlsFacts>> {
+        self.connection.tls.clone()
+    }
+
+    /// Why TLS failed, if it did.
+    pub fn tls_failure(&self) -> Option<Rc<str>> {
+        self.connection.tls_failure.borrow().clone()
+    }
+
     /// Our own address.
     pub fn local(&self) -> SocketAddr {
         self.connection.local

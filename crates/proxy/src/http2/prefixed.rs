@@ -9,15 +9,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
+use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// Reads what was read before, then the connection.
 #[derive(Debug)]
 pub struct Prefixed {
-    stream: TcpStream,
+    stream: Stream,
     input: Option<Buffer>,
     /// Whose buffer it is.
     worker: Rc<Worker>,
@@ -41,7 +41,7 @@ impl Portion {
 
 impl Prefixed {
     /// With these bytes in front.
-    pub fn new(stream: TcpStream, input: Option<Buffer>, worker: Rc<Worker>, portion: Portion) -> Prefixed {
+    pub fn new(stream: Stream, input: Option<Buffer>, worker: Rc<Worker>, portion: Portion) -> Prefixed {
         Prefixed { stream, input, worker, portion }
     }
 }

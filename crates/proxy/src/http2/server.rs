@@ -12,7 +12,6 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -29,6 +28,7 @@ use crate::http1::parse::Refusal;
 use crate::http2::head;
 use crate::http2::prefixed::{Portion, Prefixed};
 use crate::http2::stream::{Incoming, Outgoing};
+use crate::stream::Stream as ByteStream;
 
 /// Envoy's word for a head with more headers than allowed.
 pub const TOO_MANY: &str = "http2.too_many_headers";
@@ -74,7 +74,7 @@ enum Event {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(connection: Rc<Connection>, stream: TcpStream, input: Option<Buffer>) {
+pub async fn serve(connection: Rc<Connection>, stream: ByteStream, input: Option<Buffer>) {
     let Some(http) = connection.http() else { return };
     let pool_of = connection.worker.clone();
     let portion = Portion::default();
