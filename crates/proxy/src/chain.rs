@@ -4,15 +4,17 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use routing::filter_chain::{FilterChain, Terminal, Transport};
+use routing::filter_chain::{FilterChain, Terminal};
 use routing::hcm::HttpConnectionManager;
 use routing::listener::{Direction, Listener};
 use routing::tcp_proxy::TcpProxy;
+use routing::tls::Transport;
 use tokio::sync::Notify;
 
 use crate::logs::Log;
 use crate::report::Reporting;
 use crate::stats::HttpStats;
+use crate::tls::stats::{Owner, TlsStats};
 use crate::worker::Worker;
 
 /// A filter chain in use by a worker.
@@ -26,6 +28,8 @@ pub struct Chain {
     pub gone: Notify,
     /// What it does.
     pub kind: Kind,
+    /// What is counted about TLS.
+    pub tls: Option<TlsStats>,
 }
 
 /// What a chain does.
@@ -37,8 +41,6 @@ pub enum Kind {
     Tcp(Box<TcpChain>),
     /// The connection is closed.
     Close,
-    /// It would have to be TLS.
-    Unsupported,
 }
 
 /// HTTP on a chain.
@@ -75,7 +77,6 @@ impl Chain {
         let is_inbound = listener.direction == Direction::Inbound;
         let reporting = |stats: Option<&_>| stats.map(|stats| Reporting::new(stats, is_inbound));
         let kind = match &config.terminal {
-            _ if config.transport == Transport::Tls => Kind::Unsupported,
             Terminal::Http(manager) => Kind::Http(Box::new(HttpChain {
                 manager: manager.clone(),
                 is_inbound,
@@ -91,6 +92,13 @@ impl Chain {
             })),
             Terminal::Close => Kind::Close,
         };
-        Chain { config: config.clone(), current: Cell::new(true), gone: Notify::new(), kind }
+        Chain {
+            config: config.clone(),
+            current: Cell::new(true),
+            gone: Notify::new(),
+            kind,
+            tls: matches!(config.transport, Transport::Tls(_))
+                .then(|| TlsStats::new(&worker.shared.registry, Owner::Listener(listener))),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use xds::envoy::config::core::v3::{Extension, Node};
 
 /// Category, name as Envoy knows it, and the configurations that it takes.
-const EXTENSIONS: [(&str, &str, &[&str]); 20] = [
+const EXTENSIONS: [(&str, &str, &[&str]); 21] = [
     (
         "envoy.access_loggers",
         "envoy.access_loggers.file",
@@ -74,6 +74,14 @@ const EXTENSIONS: [(&str, &str, &[&str]); 20] = [
         "envoy.transport_sockets",
         "envoy.transport_sockets.raw_buffer",
         &["envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"],
+    ),
+    (
+        "envoy.transport_sockets",
+        "envoy.transport_sockets.tls",
+        &[
+            "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        ],
     ),
     (
         "envoy.upstream_options",

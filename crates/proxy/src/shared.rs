@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 
 use crate::identity::Identity;
 use crate::overload::Overload;
+use crate::secrets::Secrets;
+use crate::tls::contexts::Contexts;
 use crate::upstream::protection::Protections;
 
 /// Shared by all threads. On the path of a request nothing in it is locked;
@@ -42,6 +44,8 @@ pub struct Shared {
     pub overload: Overload,
     /// What workers share about clusters.
     pub protections: Protections,
+    /// Configurations of TLS, and the secrets in them.
+    pub tls: Contexts,
     /// When the proxy started.
     pub started: Instant,
     /// The same as wall-clock time.
@@ -64,6 +68,7 @@ impl Shared {
         logs: LogWriter,
         upstream_tos: Option<u32>,
         memory_limit: Option<u64>,
+        secrets: Secrets,
     ) -> Shared {
         Shared {
             config: ArcSwap::default(),
@@ -79,6 +84,7 @@ impl Shared {
             upstream_tos,
             overload: Overload::new(memory_limit),
             protections: Protections::default(),
+            tls: Contexts::new(secrets),
             started: Instant::now(),
             started_at: SystemTime::now(),
         }

@@ -26,6 +26,7 @@ use crate::http1::head::Head;
 use crate::http1::known::Known;
 use crate::identities::PeerId;
 use crate::overload::Pressure;
+use crate::tls::certificate::TlsFacts;
 use crate::upstream::ClusterState;
 use crate::upstream::host::Host;
 
@@ -78,6 +79,8 @@ pub struct Exchange<'c> {
     pub host: Option<Rc<Host>>,
     /// Our own address towards the endpoint.
     pub upstream_local: Option<SocketAddr>,
+    /// The TLS towards the endpoint.
+    pub upstream_tls: Option<Rc<TlsFacts>>,
     /// How many attempts were made.
     pub attempts: u32,
     /// Why the upstream transport failed.
@@ -272,6 +275,7 @@ impl<'c> Exchange<'c> {
             cluster: None,
             host: None,
             upstream_local: None,
+            upstream_tls: None,
             attempts: 0,
             transport_failure: String::new(),
             response: None,

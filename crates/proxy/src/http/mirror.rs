@@ -15,7 +15,6 @@ use routing::cluster::Protocol;
 use routing::decision::Forwarding;
 use routing::route::Priority;
 use smallvec::SmallVec;
-use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
 use crate::http::exchange::Exchange;
@@ -27,6 +26,8 @@ use crate::http1::known::Known;
 use crate::http1::parse::{self, Limits};
 use crate::io::{poll_fill, write_all};
 use crate::shared::Live;
+use crate::stream::Stream;
+use crate::upstream::connect::{Purpose, Speaks};
 use crate::upstream::host::{Host, Upstream};
 use crate::upstream::protection::Resource;
 use crate::upstream::vitals::Outcome;
@@ -212,12 +213,13 @@ async fn deliver(worker: &Rc<Worker>, cluster: &ClusterState, request: &[u8], is
 }
 
 async fn connection(worker: &Worker, cluster: &ClusterState, host: &Rc<Host>) -> Option<Upstream> {
-    let (idle, closed) = host.take_idle();
+    let (idle, closed) = host.take_idle(None);
     cluster.stats.closed(closed);
     if idle.is_some() {
         return idle;
     }
-    match pool::open(cluster, host, Priority::Normal, worker.shared.upstream_tos).await {
+    let purpose = Purpose { speaks: Speaks::Http1, alpn: None, announced: None };
+    match pool::open(worker, cluster, host, Priority::Normal, &purpose).await {
         Ok((upstream, _)) => Some(upstream),
         Err(_) => {
             cluster.note(host, Outcome::Broken);
@@ -229,7 +231,7 @@ async fn connection(worker: &Worker, cluster: &ClusterState, host: &Rc<Host>) ->
 /// The status, and whether the connection can be used again.
 async fn converse(
     worker: &Worker,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     request: &[u8],
     is_head: bool,
 ) -> Option<(u16, bool)> {

@@ -110,7 +110,7 @@ fn is_hop(known: Known) -> bool {
 
 /// The headers of a head.
 pub fn fields(head: &Head) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(24);
+    let mut map = HeaderMap::with_capacity(head.iter().count());
     for (name, value) in head.iter().filter(|(name, _)| !is_hop(Known::of(name))) {
         // The parsers have let nothing in that could not go out.
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {

@@ -22,4 +22,5 @@ mod reporting;
 mod setup;
 mod strictness;
 mod tcp;
+mod tls;
 mod upgrades;

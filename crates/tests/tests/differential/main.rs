@@ -15,8 +15,9 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
+use tests::differential::planes;
 use tests::differential::run::{Options, Outcome, run};
-use tests::differential::{planes, world};
+use tests::namespace;
 
 /// The seeds of the last long run (`bench/README.md`), each that of one
 /// configuration.
@@ -30,11 +31,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
-        [world::INSIDE, rest @ ..] => inside(rest),
+        [namespace::INSIDE, rest @ ..] => inside(rest),
         [planes::PROXY, node, socket, admin] => {
             planes::run_proxy(node, socket, admin).map(|()| ExitCode::SUCCESS)
         }
-        _ => world::enter(),
+        _ => namespace::enter(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("differential: {error:#}");
