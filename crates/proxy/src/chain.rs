@@ -22,8 +22,6 @@ use crate::worker::Worker;
 pub struct Chain {
     /// Its configuration, which keeps its address while this lives.
     pub config: Arc<FilterChain>,
-    /// The listener that it belongs to.
-    pub listener: Arc<Listener>,
     /// Whether the configuration still has it.
     pub current: Cell<bool>,
     /// It no longer has it.
@@ -75,7 +73,7 @@ pub struct TcpChain {
 
 impl Chain {
     /// Makes what the configuration describes.
-    pub fn new(worker: &Worker, listener: &Arc<Listener>, config: &Arc<FilterChain>) -> Chain {
+    pub fn new(worker: &Worker, listener: &Listener, config: &Arc<FilterChain>) -> Chain {
         let is_inbound = listener.direction == Direction::Inbound;
         let reporting = |stats: Option<&_>| stats.map(|stats| Reporting::new(stats, is_inbound));
         let kind = match &config.terminal {
@@ -96,7 +94,6 @@ impl Chain {
         };
         Chain {
             config: config.clone(),
-            listener: listener.clone(),
             current: Cell::new(true),
             gone: Notify::new(),
             kind,

@@ -7,6 +7,6 @@
 
 pub mod client;
 pub mod head;
-mod prefixed;
 pub mod server;
 pub mod stream;
+mod wire;

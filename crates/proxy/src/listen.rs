@@ -188,6 +188,7 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
     let connection = Connection {
         tls: stream.tls().map(|stream| stream.facts.clone()),
         worker: worker.clone(),
+        listener,
         chain: chain.clone(),
         peer,
         local,

@@ -92,7 +92,7 @@ async fn open(session: &mut Session, connection: &Connection, chain: &TcpChain) 
     };
     session.cluster = Some(cluster.clone());
     for _ in 0..chain.proxy.max_connect_attempts {
-        let Some(host) = cluster.choose(|| Some(connection.local), &Wish::default()) else {
+        let Some(host) = cluster.choose(|| connection.original_destination(), &Wish::default()) else {
             session.flags.set(Flag::NoHealthyUpstream);
             cluster.stats.cx_none_healthy.increment();
             return None;

@@ -102,7 +102,7 @@ impl Worker {
     }
 
     /// What the worker knows about a filter chain.
-    pub fn chain(self: &Rc<Self>, listener: &Arc<Listener>, chain: &Arc<FilterChain>) -> Rc<Chain> {
+    pub fn chain(self: &Rc<Self>, listener: &Listener, chain: &Arc<FilterChain>) -> Rc<Chain> {
         if let Some(known) = self.chains.borrow().get(&key(chain)) {
             return known.clone();
         }

@@ -6,3 +6,5 @@ pub mod differential;
 pub mod http;
 pub mod load;
 pub mod mesh;
+pub mod namespace;
+pub mod soak;

@@ -48,7 +48,7 @@ enum Task {
     },
     /// Runs for long what the test command runs for seconds.
     Soak {
-        /// What to run: `differential`.
+        /// What to run: `differential`, `outage`, `churn` or `restarts`.
         name: String,
         /// Where all is drawn from; fresh without one.
         #[arg(long)]
@@ -59,6 +59,15 @@ enum Task {
         /// How many requests, over all configurations.
         #[arg(long, default_value_t = 100_000)]
         requests: u32,
+        /// How long a fault lasts, and how long changes go on.
+        #[arg(long)]
+        seconds: Option<u32>,
+        /// Requests a second while the mesh is at fault.
+        #[arg(long)]
+        rate: Option<u32>,
+        /// How often proxies are replaced.
+        #[arg(long)]
+        restarts: Option<u32>,
     },
     /// The servers of a bench.
     #[command(hide = true)]
@@ -85,8 +94,8 @@ fn main() -> ExitCode {
         Task::Test { parts } => test::run(&parts),
         Task::Tools { names } => tools::run(&names),
         Task::Tidy => tidy::run(),
-        Task::Soak { name, seed, configurations, requests } => {
-            soak::run(&name, &soak::Options { seed, configurations, requests })
+        Task::Soak { name, seed, configurations, requests, seconds, rate, restarts } => {
+            soak::run(&name, &soak::Options { seed, configurations, requests, seconds, rate, restarts })
         }
         Task::Bench { suite, rounds, seconds, record } => {
             bench::run(bench::Options { suite, rounds, seconds, record })

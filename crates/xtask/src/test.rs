@@ -124,7 +124,8 @@ fn cargo() -> Command {
     command
 }
 
-fn release_binary() -> Result<PathBuf> {
+/// The binary that people run.
+pub(crate) fn release_binary() -> Result<PathBuf> {
     let binary = tidy::target_directory()?.join("release/lateen");
     if !binary.is_file() {
         bail!("`{}` is not there: run `cargo xtask test binary` first", binary.display());

@@ -16,6 +16,7 @@ use crate::http::ends::{Departure, Downstream};
 use crate::http::exchange::Exchange;
 use crate::http::interim;
 use crate::http::relay::{Encoding, Relay};
+use crate::http::upstream_head::empty_body_line;
 use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::parse::{self, Limits, Refusal};
@@ -234,6 +235,7 @@ fn begin(exchange: &Exchange<'_>, worker: &Worker, channel: &Channel) -> Sending
         return Sending { relay: Relay::new(out, Encoding::Plain), done: true, failed: false };
     }
     exchange.request.write_request(&mut out);
+    out.extend_from_slice(empty_body_line(exchange));
     out.extend_from_slice(b"\r\n");
     let encoding = match exchange.body.framing() {
         Framing::Chunked => Encoding::Chunked { trailers: exchange.http.manager.http1.trailers },

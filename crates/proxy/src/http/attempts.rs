@@ -531,5 +531,5 @@ fn destination(exchange: &Exchange<'_>, cluster: &ClusterState) -> Option<Socket
         let value = exchange.request.find(name)?;
         return std::str::from_utf8(value).ok()?.parse().ok();
     }
-    Some(exchange.connection.local)
+    exchange.connection.original_destination()
 }

@@ -258,7 +258,8 @@ async fn start(
 ) -> Result<Rc<Connection>, ConnectError> {
     let purpose = purpose(exchange, cluster, Speaks::Http2);
     let upstream = dial(exchange, worker, cluster, host, &purpose).await?;
-    Connection::start(upstream, &cluster.cluster.http2, cluster.stats.clone()).await.map_err(|error| {
+    let (options, stats) = (&cluster.cluster.http2, cluster.stats.clone());
+    Connection::start(upstream, options, stats, &worker.buffers).await.map_err(|error| {
         cluster.stats.closed(1);
         ConnectError::Refused(std::io::Error::other(error.to_string()))
     })

@@ -3,10 +3,12 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use routing::hcm::{Codec, Underscores};
+use routing::listener::Listener;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
@@ -31,6 +33,8 @@ use crate::worker::Worker;
 pub struct Connection {
     /// The thread that serves it.
     pub worker: Rc<Worker>,
+    /// The listener as it was when the connection came.
+    pub listener: Arc<Listener>,
     /// The filter chain.
     pub chain: Rc<Chain>,
     /// Who the peer is.
@@ -104,6 +108,11 @@ impl Connection {
     /// configuration no longer has this chain.
     pub fn is_draining(&self) -> bool {
         !self.chain.current.get() || self.worker.shared.is_draining()
+    }
+
+    /// Where the client wanted to go, if something sent it here instead.
+    pub fn original_destination(&self) -> Option<SocketAddr> {
+        (self.local != self.accepted_at).then_some(self.local)
     }
 
     /// Ends when the client should go elsewhere.

@@ -19,6 +19,7 @@ use crate::flags::{Flag, Flags};
 use crate::http::body::Body;
 use crate::http::connection::{Connection, Next};
 use crate::http::ends::{Departure, Downstream};
+use crate::http::fault::{Injected, inject};
 use crate::http::local_reply::{self, LocalReply};
 use crate::http::{cors, forward, record, request_head};
 use crate::http1::head::Head;
@@ -169,9 +170,26 @@ async fn serve<'c>(
         exchange.keep_alive = false;
         return local_reply::send(exchange, io, None, reply).await;
     }
-    let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
+    let mut decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
     exchange.virtual_host = decision.virtual_host;
     exchange.route = decision.route;
+    if let Outcome::Forward(forwarding) = &decision.outcome {
+        exchange.cluster_name = Some(forwarding.cluster_name.clone());
+        exchange.priority = forwarding.options.priority;
+        exchange.cluster = worker.cluster(live, &forwarding.cluster_name);
+    }
+    match inject(exchange, decision.fault, io).await {
+        Injected::Nothing => {}
+        Injected::Reply(reply) => {
+            // The filter for origins comes later and does not know of the request.
+            decision.cors = None;
+            return local_reply::send(exchange, io, Some(&decision), reply).await;
+        }
+        Injected::Gone(departure) => {
+            exchange.client_left(departure);
+            return Next::Abort;
+        }
+    }
     if let Some(reply) = cors::preflight(exchange, &decision) {
         return local_reply::send(exchange, io, Some(&decision), reply).await;
     }

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 
 use crate::buffer::Buffer;
 use crate::http::exchange::Exchange;
+use crate::http::upstream_head::empty_body_line;
 use crate::http1::chunk::{ChunkReader, LAST_CHUNK, Step, write_chunk};
 use crate::http1::framing::{Framing, of_response};
 use crate::http1::head::Head;
@@ -137,9 +138,11 @@ impl Copies {
             return;
         }
         let worker = exchange.connection.worker.clone();
+        let empty = empty_body_line(exchange);
         let own_address = worker.shared.identity.node_id().split('~').nth(1).unwrap_or_default();
         for copy in &mut self.list {
             copy.head = head(&mut exchange.request, copy.keeps_host, own_address);
+            copy.head.extend_from_slice(empty);
         }
     }
 

@@ -263,7 +263,7 @@ impl Record for View<'_, '_> {
             "ROUTE" => self.exchange.route?.origin.as_ref(),
             "CLUSTER" => self.exchange.cluster.as_ref()?.cluster.origin.as_ref(),
             "VIRTUAL_HOST" => self.exchange.virtual_host?.origin.as_ref(),
-            "LISTENER" => self.exchange.connection.chain.listener.origin.as_ref(),
+            "LISTENER" => self.exchange.connection.listener.origin.as_ref(),
             "LISTENER_FILTER_CHAIN" => self.exchange.connection.chain.config.origin.as_ref(),
             "DYNAMIC" => crate::http::reason::cause(self.exchange),
             _ => None,

@@ -32,10 +32,31 @@ const INTERNAL_ONLY: [&[u8]; 14] = [
     b"x-envoy-hedge-on-per-try-timeout",
 ];
 
+/// Headers that Envoy makes one line of while it reads.
+const ONE_LINE: [Known; 12] = [
+    Known::Expect,
+    Known::ContentType,
+    Known::UserAgent,
+    Known::Origin,
+    Known::XRequestId,
+    Known::XForwardedFor,
+    Known::XForwardedHost,
+    Known::XForwardedProto,
+    Known::XForwardedClientCert,
+    Known::XEnvoyInternal,
+    Known::XEnvoyOriginalPath,
+    Known::XEnvoyDecoratorOperation,
+];
+
 /// Makes the head what routes and upstreams shall see, or says how it is
 /// refused.
 pub fn prepare(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     exchange.request_head_size = exchange.request.byte_size() as u64;
+    exchange.request.join_repeated(&ONE_LINE);
+    if is_grpc(&exchange.request) {
+        exchange.grpc_status = Some(0);
+        exchange.body.count_messages();
+    }
     take_hop_headers(exchange)?;
     normalize_path(exchange)?;
     normalize_host(exchange);
@@ -44,10 +65,6 @@ pub fn prepare(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     set_request_id(exchange);
     forward_certificate(exchange);
     discover_peer(exchange);
-    if is_grpc(&exchange.request) {
-        exchange.grpc_status = Some(0);
-        exchange.body.count_messages();
-    }
     Ok(())
 }
 
@@ -63,7 +80,8 @@ fn take_hop_headers(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     if request.path() == "*" {
         return Err(LocalReply::new(404, "absolute_path_rejected"));
     }
-    if !exchange.http.manager.http1.proxy_100_continue && request.remove(Known::Expect) {
+    if !exchange.http.manager.http1.proxy_100_continue && expects_continue(request) {
+        request.remove(Known::Expect);
         exchange.expects_continue = !request.is_http_10;
     }
     request.remove(Known::KeepAlive);
@@ -91,6 +109,12 @@ fn take_hop_headers(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     request.remove(Known::Http2Settings);
     exchange.upgrade = wanted.map(Into::into);
     Ok(())
+}
+
+/// Whether the client waits for `100 Continue`. What else it expects, or
+/// expects twice, is the server's affair.
+fn expects_continue(request: &Head) -> bool {
+    request.get(Known::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Removes the headers that `connection` names; those that decide about the

@@ -1,7 +1,8 @@
 //! Connections to upstreams that carry many requests at once.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,11 +20,12 @@ use routing::retry::Reset;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::buffer::Pool as Buffers;
 use crate::http1::head::Head;
 use crate::http2::head;
 use crate::http2::stream::{Incoming, Outgoing};
+use crate::http2::wire::{Turns, Wire, wire};
 use crate::stats::ClusterStats;
-use crate::stream::Stream as ByteStream;
 use crate::tls::certificate::TlsFacts;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::host::Upstream;
@@ -205,6 +207,7 @@ impl Connection {
         upstream: Upstream,
         options: &Http2,
         stats: Rc<ClusterStats>,
+        buffers: &Rc<Buffers>,
     ) -> Result<Rc<Connection>, h2::Error> {
         let Upstream { stream, local, slot, alpn, .. } = upstream;
         let tls = stream.tls().map(|stream| stream.facts.clone());
@@ -219,7 +222,8 @@ impl Connection {
         if let Some(size) = options.header_table {
             builder.header_table_size(size);
         }
-        let (sender, mut driver) = builder.handshake::<ByteStream, Bytes>(stream).await?;
+        let (wire, turns) = wire(stream, None, buffers.clone());
+        let (sender, mut driver) = builder.handshake(wire).await?;
         let connection = Rc::new(Connection {
             sender,
             local,
@@ -235,7 +239,7 @@ impl Connection {
             ping: RefCell::new(driver.ping_pong()),
             stats,
         });
-        tokio::task::spawn_local(drive(connection.clone(), driver, slot));
+        tokio::task::spawn_local(drive(connection.clone(), driver, turns, slot));
         Ok(connection)
     }
 
@@ -320,15 +324,26 @@ pub enum SendError {
 /// of the cluster so long.
 async fn drive(
     connection: Rc<Connection>,
-    driver: h2::client::Connection<ByteStream, Bytes>,
+    mut driver: h2::client::Connection<Wire, Bytes>,
+    turns: Turns,
     slot: Option<Slot>,
 ) {
+    let moving = poll_fn(|context| {
+        turns.begin();
+        if let Poll::Ready(ended) = Pin::new(&mut driver).poll(context) {
+            return Poll::Ready(ended.map_err(Broken::Protocol));
+        }
+        match turns.poll_end(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Broken::Write(error))),
+            _ => Poll::Pending,
+        }
+    });
     tokio::select! {
-        ended = driver => {
+        ended = moving => {
             if let Err(error) = ended {
                 tracing::debug!("HTTP/2 connection to an upstream: {error}");
                 if connection.tls.is_some()
-                    && let Some(reason) = tls_reason(&error)
+                    && let Some(reason) = error.tls_reason()
                 {
                     connection.tls_failure.replace(Some(reason));
                 }
@@ -341,11 +356,27 @@ async fn drive(
     drop(slot);
 }
 
-/// What TLS says about an error of its own.
-fn tls_reason(error: &h2::Error) -> Option<Rc<str>> {
-    let error = error.get_io()?;
-    let is_ours = matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof);
-    is_ours.then(|| error.to_string().into())
+/// How a connection ended before its time.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// What came was wrong, or nothing more came.
+    #[error(transparent)]
+    Protocol(h2::Error),
+    /// What was to go did not.
+    #[error("write: {0}")]
+    Write(io::Error),
+}
+
+impl Broken {
+    /// What TLS says about an error of its own.
+    fn tls_reason(&self) -> Option<Rc<str>> {
+        let error = match self {
+            Broken::Protocol(error) => error.get_io()?,
+            Broken::Write(error) => error,
+        };
+        let is_ours = matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+        is_ours.then(|| error.to_string().into())
+    }
 }
 
 impl Stream {

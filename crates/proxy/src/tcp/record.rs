@@ -94,7 +94,7 @@ impl Record for TcpRecord<'_> {
         let origin = match owner {
             "CLUSTER" => self.session.cluster.as_ref()?.cluster.origin.as_ref(),
             "LISTENER_FILTER_CHAIN" => self.connection.chain.config.origin.as_ref(),
-            "LISTENER" => self.connection.chain.listener.origin.as_ref(),
+            "LISTENER" => self.connection.listener.origin.as_ref(),
             _ => None,
         }?;
         match (namespace, key) {

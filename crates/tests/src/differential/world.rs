@@ -11,14 +11,14 @@
 //! of the sidecar to its inbound port, for the address of the gateway not at
 //! all, and everything else to the sidecar's outbound port.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use anyhow::{Context as _, Result, ensure};
-use nix::sched::{CloneFlags, unshare};
+use anyhow::{Context as _, Result};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::namespace::{Namespace, feed, ip};
 
 /// One of the two that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,26 +71,6 @@ const BEYOND: [&str; 4] = ["10.44.2.0/24", "10.96.0.0/16", "10.97.0.0/16", "10.9
 const DRIVER_END: &str = "169.254.1.1";
 const PLANE_END: &str = "169.254.1.2";
 
-/// Says that a process is inside of the world already.
-pub const INSIDE: &str = "--inside";
-
-/// Starts this program again with the same arguments where it may make
-/// namespaces and links; its exit code.
-pub fn enter() -> Result<std::process::ExitCode> {
-    let itself = std::env::current_exe().context("find this program")?;
-    let status = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--"])
-        .arg(itself)
-        .arg(INSIDE)
-        .args(std::env::args_os().skip(1))
-        .status()
-        .context("start `unshare`, of the package util-linux")?;
-    Ok(match status.code() {
-        Some(code) => std::process::ExitCode::from(u8::try_from(code).unwrap_or(1)),
-        None => std::process::ExitCode::FAILURE,
-    })
-}
-
 /// Makes the driver's side: to be called once, in a namespace of its own.
 ///
 /// A refusal comes from no socket, so it goes back by the mark of what it
@@ -112,28 +92,14 @@ pub fn make() -> Result<()> {
     ip(&commands)
 }
 
-/// A thread in the namespace of a data plane.
-pub struct Pod {
-    work: mpsc::Sender<Job>,
-}
-
-type Job = Box<dyn FnOnce() + Send>;
+/// The namespace of a data plane.
+pub struct Pod(Namespace);
 
 impl Pod {
     /// Makes the namespace and its link.
     pub fn make(plane: Plane) -> Result<Self> {
-        let (work, jobs) = mpsc::channel::<Job>();
-        let (ready, made) = mpsc::channel();
-        std::thread::Builder::new().name(plane.name().to_owned()).spawn(move || {
-            let made = unshare(CloneFlags::CLONE_NEWNET).map(|()| nix::unistd::gettid());
-            let failed = made.is_err();
-            if ready.send(made).is_err() || failed {
-                return;
-            }
-            jobs.into_iter().for_each(|job| job());
-        })?;
-        let thread = made.recv().context("the thread ended")?.context("make a network namespace")?;
-        let (link, number) = (plane.link(), plane.number());
+        let namespace = Namespace::make(plane.name())?;
+        let (link, number, thread) = (plane.link(), plane.number(), namespace.thread());
         ip(&format!(
             "link add {link} type veth peer name eth0 netns {thread}\n\
              link set {link} up\n\
@@ -142,8 +108,7 @@ impl Pod {
              route add default via {PLANE_END} dev {link} onlink table {number}\n\
              rule add fwmark {number} lookup {number}\n"
         ))?;
-        let pod = Self { work };
-        pod.run(|| {
+        namespace.run(|| {
             ip(&format!(
                 "link set lo up\n\
                  link set eth0 up\n\
@@ -154,19 +119,13 @@ impl Pod {
             ))?;
             feed("nft", &["-f", "-"], &capture())
         })??;
-        Ok(pod)
+        Ok(Self(namespace))
     }
 
     /// Runs something in the namespace: sockets that it opens, and processes
     /// and threads that it starts, belong there.
     pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let (answer, result) = mpsc::channel();
-        let job = Box::new(move || {
-            // Who asked waits.
-            let _ = answer.send(job());
-        });
-        self.work.send(job).ok().context("the thread of the namespace ended")?;
-        result.recv().context("the thread of the namespace ended")
+        self.0.run(job)
     }
 }
 
@@ -183,28 +142,27 @@ fn capture() -> String {
     )
 }
 
-fn ip(commands: &str) -> Result<()> {
-    feed("ip", &["-batch", "-"], commands)
-}
-
-fn feed(program: &str, arguments: &[&str], input: &str) -> Result<()> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("start `{program}`"))?;
-    child.stdin.take().context("its input")?.write_all(input.as_bytes())?;
-    let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "{program}: {}\n{input}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
+/// Ports of clients, one after the other.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 
 /// A client's socket, on the link of a data plane.
+///
+/// No port comes again for as long as possible: the capture rule gives a
+/// connection another port when it remembers one from the same, and logs are
+/// found by ports.
 pub fn client(plane: Plane) -> io::Result<tokio::net::TcpSocket> {
     let socket = socket(Some(plane))?;
-    socket.bind(&SocketAddr::from((CLIENT, 0)).into())?;
-    Ok(tokio::net::TcpSocket::from_std_stream(socket.into()))
+    for _ in 0..u16::MAX {
+        let port = 1024 + NEXT_PORT.fetch_add(1, Ordering::Relaxed) % (u16::MAX - 1024);
+        match socket.bind(&SocketAddr::from((CLIENT, port)).into()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => {
+                bound?;
+                return Ok(tokio::net::TcpSocket::from_std_stream(socket.into()));
+            }
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 /// A socket that listens to what a data plane sends; without one, to what is
