@@ -81,6 +81,8 @@ pub(crate) enum Reporter {
     Source,
     /// The server's end: inbound.
     Destination,
+    /// The server's, where the client has proved who it is.
+    MutualDestination,
 }
 
 /// What is counted.
@@ -234,16 +236,18 @@ fn labels(facets: &Facets, reporter: Reporter, protocol: &str, unit: Counted) ->
     };
     let (source, destination) = match reporter {
         Reporter::Source => (Side::own(facets), Side::upstream()),
-        Reporter::Destination => (Side::unknown(), Side::own(facets)),
+        Reporter::Destination | Reporter::MutualDestination => (Side::unknown(), Side::own(facets)),
     };
     label("reporter", if reporter == Reporter::Source { "source" } else { "destination" });
     for (name, value) in source.labels("source") {
         label(&name, &value);
     }
-    label(
-        "source_principal",
-        if reporter == Reporter::Source { "unknown" } else { "%DOWNSTREAM_PEER_URI_SAN%" },
-    );
+    let source_principal = match reporter {
+        Reporter::Source if facets.has_certificate() => "%UPSTREAM_LOCAL_URI_SAN%",
+        Reporter::Source => "unknown",
+        Reporter::Destination | Reporter::MutualDestination => "%DOWNSTREAM_PEER_URI_SAN%",
+    };
+    label("source_principal", source_principal);
     for (name, value) in destination.labels("destination") {
         label(&name, &value);
     }
@@ -260,7 +264,12 @@ fn labels(facets: &Facets, reporter: Reporter, protocol: &str, unit: Counted) ->
         label("grpc_response_status", "%GRPC_STATUS_NUMBER%");
     }
     label("response_flags", "%RESPONSE_FLAGS%");
-    label("connection_security_policy", if reporter == Reporter::Source { "unknown" } else { "none" });
+    let security = match reporter {
+        Reporter::Source => "unknown",
+        Reporter::Destination => "none",
+        Reporter::MutualDestination => "mutual_tls",
+    };
+    label("connection_security_policy", security);
     labels
 }
 

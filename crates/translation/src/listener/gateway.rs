@@ -55,7 +55,13 @@ impl GatewayKey {
         let extensions = &self.facets.extensions;
         let http = self.routes.as_ref().and_then(|routes| {
             let prefix = format!("outbound_{};", self.name());
-            let filter = http::filter(&self.facets, Side::Gateway, &prefix, Routes::Named(routes.clone()))?;
+            let filter = http::filter(
+                &self.facets,
+                Side::Gateway,
+                Reporter::Source,
+                &prefix,
+                Routes::Named(routes.clone()),
+            )?;
             Some(FilterChain {
                 filters: vec![filter],
                 metadata: origin_metadata(&self.origin),
@@ -87,7 +93,13 @@ impl HttpsChain {
     /// `None` when the proxy cannot, or there is no certificate to show.
     fn build(&self, facets: &Facets, listener: &str) -> Option<FilterChain> {
         let prefix = format!("outbound_{listener};");
-        let filter = http::filter(facets, Side::Gateway, &prefix, Routes::Named(self.routes.clone()))?;
+        let filter = http::filter(
+            facets,
+            Side::Gateway,
+            Reporter::Source,
+            &prefix,
+            Routes::Named(self.routes.clone()),
+        )?;
         Some(FilterChain {
             filter_chain_match: Some(FilterChainMatch {
                 server_names: self.server_names.clone(),

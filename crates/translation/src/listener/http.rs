@@ -69,9 +69,14 @@ pub(super) enum Routes {
 }
 
 /// The filter that takes HTTP; `None` when the proxy cannot.
-pub(super) fn filter(facets: &Facets, side: Side, stat_prefix: &str, routes: Routes) -> Option<Filter> {
+pub(super) fn filter(
+    facets: &Facets,
+    side: Side,
+    reporter: Reporter,
+    stat_prefix: &str,
+    routes: Routes,
+) -> Option<Filter> {
     let extensions = &facets.extensions;
-    let reporter = if side == Side::Inbound { Reporter::Destination } else { Reporter::Source };
     let mut manager = HttpConnectionManager {
         codec_type: CodecType::Auto.into(),
         stat_prefix: stat_prefix.to_owned(),

@@ -73,6 +73,10 @@ impl Variant {
     fn mutual(application_protocols: Vec<String>, is_http: bool) -> Self {
         Self { transport: TLS, application_protocols, is_http, ends_tls: true }
     }
+
+    fn reporter(&self) -> Reporter {
+        if self.ends_tls { Reporter::MutualDestination } else { Reporter::Destination }
+    }
 }
 
 fn names(protocols: &[&str]) -> Vec<String> {
@@ -169,8 +173,8 @@ impl VirtualInboundKey {
         let name = format!("0.0.0.0_{}", port.port);
         let chain = |variant: Variant| {
             let filters = match variant.is_http {
-                true => self.http(&cluster, &name, Some(port)),
-                false => self.tcp(&cluster),
+                true => self.http(&cluster, &name, Some(port), variant.reporter()),
+                false => self.tcp(&cluster, variant.reporter()),
             };
             let mut chain = self.chain(variant, filters?)?;
             chain.name.clone_from(&name);
@@ -226,9 +230,13 @@ impl VirtualInboundKey {
 
     fn passthrough_chains(&self, mode: Mode) -> Vec<FilterChain> {
         let chain = |variant: Variant| {
+            let reporter = variant.reporter();
             let (name, filters) = match variant.is_http {
-                true => ("virtualInbound-catchall-http", self.http(INBOUND_PASSTHROUGH, "0.0.0.0_0", None)),
-                false => ("virtualInbound", self.tcp(INBOUND_PASSTHROUGH)),
+                true => (
+                    "virtualInbound-catchall-http",
+                    self.http(INBOUND_PASSTHROUGH, "0.0.0.0_0", None, reporter),
+                ),
+                false => ("virtualInbound", self.tcp(INBOUND_PASSTHROUGH, reporter)),
             };
             let chain = self.chain(variant, filters?)?;
             Some(FilterChain { name: name.to_owned(), ..chain })
@@ -236,9 +244,13 @@ impl VirtualInboundKey {
         variants(mode, Protocol::Detected).into_iter().filter_map(chain).collect()
     }
 
-    fn tcp(&self, cluster: &str) -> Option<Vec<xds::envoy::config::listener::v3::Filter>> {
+    fn tcp(
+        &self,
+        cluster: &str,
+        reporter: Reporter,
+    ) -> Option<Vec<xds::envoy::config::listener::v3::Filter>> {
         let targets = vec![(cluster.to_owned(), 1)];
-        connection::filters(&self.facets, Reporter::Destination, cluster, &targets, None)
+        connection::filters(&self.facets, reporter, cluster, &targets, None)
     }
 
     fn http(
@@ -246,10 +258,11 @@ impl VirtualInboundKey {
         cluster: &str,
         address: &str,
         port: Option<&InboundPort>,
+        reporter: Reporter,
     ) -> Option<Vec<xds::envoy::config::listener::v3::Filter>> {
         let routes = Routes::Inline(Box::new(routes(cluster, port)));
         let prefix = format!("inbound_{address};");
-        Some(vec![http::filter(&self.facets, Side::Inbound, &prefix, routes)?])
+        Some(vec![http::filter(&self.facets, Side::Inbound, reporter, &prefix, routes)?])
     }
 }
 

@@ -130,7 +130,13 @@ impl OutboundKey {
     fn http_chain(&self, routes: &str) -> Option<FilterChain> {
         let shape = &self.shape;
         let prefix = format!("outbound_{};", shape.name());
-        let filter = http::filter(&self.facets, Side::Outbound, &prefix, Routes::Named(routes.to_owned()))?;
+        let filter = http::filter(
+            &self.facets,
+            Side::Outbound,
+            Reporter::Source,
+            &prefix,
+            Routes::Named(routes.to_owned()),
+        )?;
         Some(FilterChain {
             filter_chain_match: Some(FilterChainMatch {
                 transport_protocol: "raw_buffer".to_owned(),
