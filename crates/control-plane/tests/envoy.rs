@@ -457,3 +457,111 @@ async fn refused_resource_keeps_the_last_good_one_and_is_named() {
     plane.apply(testkit::cluster::run(&good)).await;
     plane.assert_nothing_refused();
 }
+
+/// What an Envoy has, once `holds` says that it is what is wanted.
+async fn eventually(envoy: &Envoy, page: &str, holds: impl Fn(&str) -> bool) -> String {
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    loop {
+        let text = envoy.admin(page).await.expect("it answers");
+        if holds(&text) {
+            return text;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{page}: {text}\n{}", envoy.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn gateways_get_certificates_of_their_own_namespace() {
+    let authority = testkit::certificates::Authority::new("shop").expect("an authority");
+    let leaf = testkit::certificates::Leaf { hosts: &["shop.test"], ..Default::default() };
+    let identity = authority.issue(&leaf).expect("a certificate");
+    let secret = |namespace: &str, name: &str| {
+        let quoted = |text: &str| serde_json::to_string(text).expect("text");
+        format!(
+            "
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: {name}, namespace: {namespace}}}
+stringData: {{tls.crt: {}, tls.key: {}, ca.crt: {}}}
+",
+            quoted(&identity.certificate),
+            quoted(&identity.key),
+            quoted(&authority.root)
+        )
+    };
+    let gateway = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 8443, name: https, protocol: HTTPS}
+    hosts: [shop.test]
+    tls: {mode: MUTUAL, credentialName: own}
+  - port: {number: 9443, name: https-other, protocol: HTTPS}
+    hosts: [shop.test]
+    tls: {mode: SIMPLE, credentialName: foreign}
+";
+    let objects = format!("{gateway}{}{}", secret("default", "own"), secret("elsewhere", "foreign"));
+    for form in [Form::Delta, Form::StateOfTheWorld] {
+        let plane = Plane::start(testkit::cluster::run(&objects)).await;
+        let envoy = plane.envoy(&router(), form, Network::Own);
+        eventually(&envoy, "/listeners", |text| text.contains("0.0.0.0_8443")).await;
+        eventually(&envoy, "/certs", |text| text.contains("shop.test")).await;
+        let dump = envoy.config_dump().await.expect("a dump");
+        let held =
+            dump["SecretsConfigDump"]["dynamic_active_secrets"].as_array().cloned().unwrap_or_default();
+        let names: Vec<&str> = held.iter().filter_map(|secret| secret["name"].as_str()).collect();
+        assert!(names.contains(&"kubernetes://own"), "{names:?}");
+        assert!(
+            !names.contains(&"kubernetes://foreign"),
+            "another namespace's Secret is not told: {names:?}"
+        );
+        plane.assert_nothing_refused();
+    }
+}
+
+#[tokio::test]
+async fn sidecars_accept_mutual_tls() {
+    let objects = |mesh: &str| {
+        let settings = format!(
+            "
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data: {{mesh: '{mesh}'}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {{name: productpage}}
+spec:
+  selector: {{matchLabels: {{app: productpage}}}}
+  mtls: {{mode: STRICT}}
+  portLevelMtls: {{7070: {{mode: DISABLE}}, 9090: {{mode: PERMISSIVE}}}}
+---
+"
+        );
+        let names = ["platform/kube/bookinfo.yaml", "networking/destination-rule-all.yaml"];
+        testkit::cluster::run(&(settings + &sample(&names)))
+    };
+    let mut node = sidecar("productpage-v1-0", "productpage");
+    node["metadata"]["LABELS"]["security.istio.io/tlsMode"] = json!("istio");
+    // An Envoy asks for listeners when its clusters have their certificates,
+    // which nobody gives out here: so the two are looked at one by one.
+    let clusters = ["tlsMode-istio", "outbound_.9080_.v1_.reviews.default.svc.cluster.local"];
+    let listeners = ["virtualInbound", "require_client_certificate", "istio-h2,istio,h2"];
+    for (mesh, wanted) in [
+        ("workloadCertificates: true", &clusters[..]),
+        ("{workloadCertificates: true, enableAutoMtls: false}", &listeners[..]),
+    ] {
+        let plane = Plane::start(objects(mesh)).await;
+        let envoy = plane.envoy(&node, Form::Delta, Network::Own);
+        eventually(&envoy, "/config_dump", |text| wanted.iter().all(|word| text.contains(word))).await;
+        plane.assert_nothing_refused();
+        let log = envoy.log();
+        assert!(!log.contains("rejected") && !log.contains("[error]"), "{log}");
+    }
+}

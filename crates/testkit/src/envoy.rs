@@ -201,20 +201,28 @@ fn bootstrap_json(node: &Value, folder: &Path, form: Form) -> Value {
             "cds_config": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
             "lds_config": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
         },
-        "static_resources": {"clusters": [{
-            "name": "xds-grpc",
-            "type": "STATIC",
-            "connect_timeout": "1s",
-            "typed_extension_protocol_options": {
-                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                    "explicit_http_config": {"http2_protocol_options": {}},
-                },
+        // Whoever asks the agent for a certificate of the mesh waits: there is none.
+        "static_resources": {"clusters": [
+            grpc_cluster("xds-grpc", &path("xds.sock")),
+            grpc_cluster("sds-grpc", &path("sds.sock")),
+        ]},
+    })
+}
+
+fn grpc_cluster(name: &str, socket: &Path) -> Value {
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
             },
-            "load_assignment": {"cluster_name": "xds-grpc", "endpoints": [{"lb_endpoints": [{
-                "endpoint": {"address": {"pipe": {"path": path("xds.sock")}}},
-            }]}]},
-        }]},
+        },
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{
+            "endpoint": {"address": {"pipe": {"path": socket}}},
+        }]}]},
     })
 }
 
