@@ -1,6 +1,8 @@
 //! What the environment and the command line tell the agent, under the names
 //! that Istio's injection templates use (`pilot-agent`'s own).
 
+mod identity;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,6 +10,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+
+pub use identity::{Credential, IdentitySettings};
 
 /// What the proxy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,8 @@ pub struct Settings {
     pub exit_on_zero_active_connections: bool,
     /// `MINIMUM_DRAIN_DURATION`, 5 s by default.
     pub minimum_drain_duration: Duration,
+    /// How the workload gets its certificates.
+    pub identity: IdentitySettings,
     /// Stock Envoy in the proxy's place.
     pub envoy_path: Option<PathBuf>,
     /// Where Envoy's bootstrap and the agent's sockets go.
@@ -185,6 +191,7 @@ impl Settings {
             dns_proxy_address: dns_proxy_address(get("DNS_PROXY_ADDR"))?,
             exit_on_zero_active_connections: get("EXIT_ON_ZERO_ACTIVE_CONNECTIONS") == Some("true"),
             minimum_drain_duration: duration("MINIMUM_DRAIN_DURATION", get("MINIMUM_DRAIN_DURATION"), 5)?,
+            identity: IdentitySettings::from_environment(environment)?,
             envoy_path: arguments.envoy_path,
             run_folder: get("LATEEN_RUN").map_or_else(|| PathBuf::from("/etc/istio/proxy"), PathBuf::from),
             namespace,
