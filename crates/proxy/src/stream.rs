@@ -52,6 +52,13 @@ impl Stream {
         }
     }
 
+    /// What was sent is not all: TLS does not end as if it were.
+    pub fn abandon(&self) {
+        if let Stream::Tls(stream) = self {
+            stream.abandon();
+        }
+    }
+
     /// The TLS around the bytes.
     pub fn tls(&self) -> Option<&TlsStream> {
         match self {

@@ -157,14 +157,14 @@ async fn pump(
     let mut moved_at = session.started;
     let mut report_at = session.started + REPORT;
     let end = chain.proxy.max_duration.map(|limit| session.started + limit);
-    poll_fn(|context| {
+    let went_well = poll_fn(|context| {
         let before = (up.moved(), down.moved());
         let up_done = up.poll(&mut from_client, &mut to_server, pool, context);
         let down_done = down.poll(&mut from_server, &mut to_client, pool, context);
         (session.received, session.sent) = (up.moved(), down.moved());
         match (up_done, down_done) {
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(()),
-            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(()),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(true),
+            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(false),
             _ => {}
         }
         let now = Instant::now();
@@ -175,7 +175,7 @@ async fn pump(
         let over = earlier(idle, end);
         while alarm.poll(earlier(over, Some(report_at)), context).is_ready() {
             if over.is_some_and(|over| over <= Instant::now()) {
-                return Poll::Ready(());
+                return Poll::Ready(true);
             }
             report(session, connection, chain);
             report_at = Instant::now() + REPORT;
@@ -185,6 +185,10 @@ async fn pump(
     .await;
     up.release(pool);
     down.release(pool);
+    if !went_well {
+        stream.abandon();
+        upstream.stream.abandon();
+    }
 }
 
 fn key(session: &Session, connection: &Connection, chain: &TcpChain) -> Option<TcpKey> {

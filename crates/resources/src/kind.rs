@@ -29,6 +29,8 @@ pub enum Kind {
     DestinationRule,
     /// What a sidecar can reach.
     Sidecar,
+    /// Whether workloads take connections in the clear.
+    PeerAuthentication,
 }
 
 /// How a kind is called and where it lives.
@@ -51,9 +53,11 @@ const APPS: &[&str] = &["apps/v1"];
 const NETWORKING: &[&str] =
     &["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"];
 
+const SECURITY: &[&str] = &["security.istio.io/v1", "security.istio.io/v1beta1"];
+
 impl Kind {
     /// Every kind, in the order in which objects are best applied.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Namespace,
         Self::ServiceAccount,
         Self::ConfigMap,
@@ -66,6 +70,7 @@ impl Kind {
         Self::VirtualService,
         Self::DestinationRule,
         Self::Sidecar,
+        Self::PeerAuthentication,
     ];
 
     /// The kind that a person means: `VirtualService`, `virtualservices` or `vs`, in any case, with or without
@@ -117,7 +122,7 @@ impl Kind {
 
     /// Whether it is one of Istio's kinds, whose content stands under `spec` and is written as protobuf JSON.
     pub fn is_istio(self) -> bool {
-        self.names().api_versions == NETWORKING
+        [NETWORKING, SECURITY].contains(&self.names().api_versions)
     }
 
     fn is_of_group(self, group: &str) -> bool {
@@ -139,6 +144,7 @@ impl Kind {
             Self::VirtualService => ("VirtualService", "virtualservices", &["vs"], NETWORKING),
             Self::DestinationRule => ("DestinationRule", "destinationrules", &["dr"], NETWORKING),
             Self::Sidecar => ("Sidecar", "sidecars", &[], NETWORKING),
+            Self::PeerAuthentication => ("PeerAuthentication", "peerauthentications", &["pa"], SECURITY),
         };
         let scope = if self == Self::Namespace { Scope::Cluster } else { Scope::Namespaced };
         Names { kind, plural, short, api_versions, scope }

@@ -47,6 +47,7 @@ pub mod namespace;
 mod object;
 mod parse;
 pub mod path;
+pub mod peer_authentication;
 pub mod pod;
 mod problem;
 mod references;

@@ -17,6 +17,7 @@ pub fn manual(kind: Kind) -> &'static str {
         Kind::VirtualService => include_str!("virtual_service/manual.md"),
         Kind::DestinationRule => include_str!("destination_rule/manual.md"),
         Kind::Sidecar => include_str!("sidecar/manual.md"),
+        Kind::PeerAuthentication => include_str!("peer_authentication/manual.md"),
     }
 }
 

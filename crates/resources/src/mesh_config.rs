@@ -23,7 +23,18 @@ pub struct MeshConfig {
     pub access_log_format: String,
     /// Whether lines are text or JSON.
     pub access_log_encoding: AccessLogEncoding,
+    /// Whether clients with a sidecar use mutual TLS by themselves towards workloads that take it; none means
+    /// yes, where workloads get certificates.
+    pub enable_auto_mtls: Option<bool>,
+    /// Whether workloads get certificates of the mesh, which is this mesh's own setting; none means as
+    /// [`WORKLOAD_CERTIFICATES`] says.
+    pub workload_certificates: Option<bool>,
+    /// The domain of all identities; empty means `cluster.local`.
+    pub trust_domain: String,
 }
+
+/// Whether workloads get certificates of the mesh where its settings say nothing.
+pub const WORKLOAD_CERTIFICATES: bool = false;
 
 /// The form of the lines of an access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
@@ -44,6 +55,21 @@ impl MeshConfig {
         let json = root.and_then(|document| document.root).map(|root| root.to_json());
         let json = json.filter(serde_json::Value::is_object);
         json.and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default()
+    }
+
+    /// Whether workloads get certificates of the mesh.
+    pub fn gives_certificates(&self) -> bool {
+        self.workload_certificates.unwrap_or(WORKLOAD_CERTIFICATES)
+    }
+
+    /// Whether clients use mutual TLS by themselves.
+    pub fn auto_mtls(&self) -> bool {
+        self.gives_certificates() && self.enable_auto_mtls.unwrap_or(true)
+    }
+
+    /// The domain of all identities.
+    pub fn trust_domain(&self) -> &str {
+        if self.trust_domain.is_empty() { "cluster.local" } else { &self.trust_domain }
     }
 
     /// The fields of a format in JSON, by name; none when it is no object.

@@ -9,6 +9,7 @@ use crate::gateway::Gateway;
 use crate::kind::Kind;
 use crate::metadata::ObjectMeta;
 use crate::namespace::Namespace;
+use crate::peer_authentication::PeerAuthentication;
 use crate::pod::Pod;
 use crate::secret::Secret;
 use crate::service::Service;
@@ -98,6 +99,8 @@ pub enum Spec {
     DestinationRule(Box<DestinationRule>),
     /// A Sidecar.
     Sidecar(Box<Sidecar>),
+    /// A PeerAuthentication.
+    PeerAuthentication(PeerAuthentication),
 }
 
 /// Declares an accessor per kind.
@@ -149,4 +152,6 @@ accessors! {
     as_destination_rule: DestinationRule => DestinationRule;
     /// Its content, when it is a Sidecar.
     as_sidecar: Sidecar => Sidecar;
+    /// Its content, when it is a PeerAuthentication.
+    as_peer_authentication: PeerAuthentication => PeerAuthentication;
 }

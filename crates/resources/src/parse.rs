@@ -320,6 +320,7 @@ fn content(kind: Kind, root: &mut Node, findings: &mut Vec<Finding>) -> Spec {
         Kind::VirtualService => Spec::VirtualService(istio(root, findings)),
         Kind::DestinationRule => Spec::DestinationRule(Box::new(istio(root, findings))),
         Kind::Sidecar => Spec::Sidecar(Box::new(istio(root, findings))),
+        Kind::PeerAuthentication => Spec::PeerAuthentication(istio(root, findings)),
     }
 }
 

@@ -3,6 +3,7 @@
 mod inbound;
 mod outbound;
 mod policy;
+mod tls;
 
 pub(crate) use inbound::{InboundKey, Target};
 pub(crate) use outbound::{OutboundKey, aggregated, discovery};

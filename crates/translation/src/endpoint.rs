@@ -4,6 +4,7 @@ mod preference;
 
 use std::collections::BTreeMap;
 
+use resources::peer_authentication::MutualTlsMode as Mode;
 use xds::envoy::config::core::v3::{HealthStatus, Locality, Metadata};
 use xds::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint as XdsEndpoint, LbEndpoint, LocalityLbEndpoints,
@@ -15,8 +16,10 @@ use xds::resource::Resource;
 use crate::address;
 use crate::memo::Shared;
 use crate::mesh::CLUSTER_ID;
+use crate::mutual_tls;
 use crate::node;
 use crate::service::{Endpoint, Endpoints};
+use crate::snapshot::Policies;
 use preference::{Group, Located};
 pub(crate) use preference::{Place, Preference};
 
@@ -32,6 +35,8 @@ pub(crate) struct EndpointsKey {
     pub(crate) endpoints: Shared<Endpoints>,
     /// Which are preferred, and by whom.
     pub(crate) preference: Option<(Shared<Preference>, Shared<Place>)>,
+    /// Which take mutual TLS, where workloads have certificates.
+    pub(crate) policies: Option<Shared<Policies>>,
 }
 
 /// An endpoint with its labels and those of its place.
@@ -55,6 +60,11 @@ impl EndpointsKey {
         Resource::new(self.name.clone(), &self.assignment(), Vec::new())
     }
 
+    fn takes_tls(&self, endpoint: &Endpoint, port: u16) -> bool {
+        let Some(policies) = &self.policies else { return false };
+        mutual_tls::takes_tls(&endpoint.labels) && policies.mode(&endpoint.labels, port) != Mode::Disable
+    }
+
     /// The endpoints by locality.
     pub(crate) fn assignment(&self) -> ClusterLoadAssignment {
         let mut places: BTreeMap<&node::Locality, Vec<Candidate>> = BTreeMap::new();
@@ -67,7 +77,8 @@ impl EndpointsKey {
                 Some(_) => preference::with_topology(&endpoint.labels, &endpoint.locality),
                 None => BTreeMap::new(),
             };
-            let candidate = Candidate { labels, endpoint: lb_endpoint(endpoint, *port) };
+            let candidate =
+                Candidate { labels, endpoint: lb_endpoint(endpoint, *port, self.takes_tls(endpoint, *port)) };
             places.entry(&endpoint.locality).or_default().push(candidate);
         }
         let groups = places.into_iter().map(|(place, endpoints)| Group {
@@ -99,10 +110,14 @@ fn locality(place: &node::Locality) -> Locality {
     Locality { region: place.region.clone(), zone: place.zone.clone(), sub_zone: place.sub_zone.clone() }
 }
 
-fn lb_endpoint(endpoint: &Endpoint, port: u16) -> LbEndpoint {
+fn lb_endpoint(endpoint: &Endpoint, port: u16, takes_tls: bool) -> LbEndpoint {
+    let mut metadata = metadata(endpoint);
+    if takes_tls {
+        metadata.get_or_insert_default().filter_metadata.extend([mutual_tls::endpoint_mark()]);
+    }
     LbEndpoint {
         health_status: HealthStatus::Healthy.into(),
-        metadata: metadata(endpoint),
+        metadata,
         load_balancing_weight: Some(endpoint.weight.max(1)),
         host_identifier: Some(HostIdentifier::Endpoint(XdsEndpoint {
             address: Some(address::endpoint(&endpoint.address, port)),

@@ -10,12 +10,13 @@ mod gateway;
 mod inbound;
 mod outbound;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use resources::mesh_config::MeshConfig;
 use xds::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use xds::resource::{Named, Resource, ResourceSet};
-use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, NAME_TABLE, ROUTE};
+use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, NAME_TABLE, ROUTE, SECRET};
 
 use crate::cluster::InboundKey;
 use crate::endpoint::{EndpointsKey, Place};
@@ -26,8 +27,11 @@ use crate::name_table::{self, NameTableKey};
 use crate::node::{Facets, Kind, Node};
 use crate::route::RouteKey;
 use crate::scope::{Scope, ScopeKey};
+use crate::server_tls::{Credential, CredentialKey};
 use crate::service::Endpoints;
-use crate::snapshot::{EndpointIndex, Objects, Part, Rules, Snapshot};
+use crate::snapshot::{
+    AccountIndex, EndpointIndex, Objects, Part, PeerAuthentications, Policies, Rules, Snapshot,
+};
 
 use draft::{ClusterKey, EndpointsName, ListenerKey, Scene};
 use inbound::OwnPort;
@@ -50,6 +54,7 @@ pub struct Generator {
     listeners: Memo<ListenerKey, Resource>,
     routes: Memo<RouteKey, Resource>,
     name_tables: Memo<NameTableKey, Resource>,
+    secrets: Memo<CredentialKey, Resource>,
     shared: Recent<SharedKey, Arc<SharedPlan>>,
     plans: Recent<PlanKey, Plan>,
     own_clusters: Recent<(Shared<Named>, Vec<InboundKey>), Arc<Named>>,
@@ -58,7 +63,12 @@ pub struct Generator {
 }
 
 /// The endpoints that are asked for, and where all endpoints are.
-type AssignmentsKey = (Shared<Vec<EndpointsName>>, Part<EndpointIndex>, Option<Shared<Place>>);
+type AssignmentsKey = (
+    Shared<Vec<EndpointsName>>,
+    Part<EndpointIndex>,
+    Option<Shared<Place>>,
+    Option<Part<PeerAuthentications>>,
+);
 
 /// How many resources were built since the generator began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +94,15 @@ struct SharedKey {
     inline: Vec<Shared<Endpoints>>,
     /// Only when a rule looks at the labels of clients.
     client: Option<Shared<Facets>>,
+    /// Only where nodes have certificates.
+    mutual: Option<Mutual>,
+}
+
+/// What TLS between workloads is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Mutual {
+    accounts: Part<AccountIndex>,
+    mesh_config: Arc<MeshConfig>,
 }
 
 /// What such nodes have in common.
@@ -104,6 +123,8 @@ struct PlanKey {
     own_ports: Vec<OwnPort>,
     /// Gateways only.
     gateways: Option<Part<Objects>>,
+    /// What the own ports take, where the node has a certificate.
+    policies: Option<Shared<Policies>>,
 }
 
 /// The resources of a node, endpoints of its clusters left out.
@@ -113,6 +134,8 @@ struct Plan {
     listeners: Arc<Named>,
     routes: Arc<Named>,
     endpoints: Shared<Vec<EndpointsName>>,
+    /// Secrets that the listeners name.
+    credentials: Arc<BTreeSet<Credential>>,
 }
 
 impl Generator {
@@ -130,11 +153,17 @@ impl Generator {
             extensions: self.extensions.intern(facets.extensions.clone()),
             rules: snapshot.rules.clone(),
             client: reads_client.then(|| facets.clone()),
+            mutual: facets.has_certificate().then(|| Mutual {
+                accounts: snapshot.accounts.clone(),
+                mesh_config: snapshot.mesh_config.clone(),
+            }),
         };
         let key = PlanKey {
             shared,
             own_ports: inbound::own_ports(snapshot, node),
             gateways: (facets.kind == Kind::Router).then(|| snapshot.gateways.clone()),
+            policies: (facets.kind == Kind::Sidecar && facets.has_certificate())
+                .then(|| snapshot.peer_authentications.of(&facets.namespace).clone()),
             facets,
         };
         let facets = key.facets.clone();
@@ -150,10 +179,29 @@ impl Generator {
         set.insert(ENDPOINT, self.assignments(snapshot, &plan.endpoints, &facets));
         set.insert(LISTENER, plan.listeners);
         set.insert(ROUTE, plan.routes);
+        if !plan.credentials.is_empty() {
+            set.insert(SECRET, self.secrets(snapshot, &plan.credentials, &facets.namespace));
+        }
         if captures_names {
             set.insert(NAME_TABLE, self.names(snapshot, known_scope));
         }
         set
+    }
+
+    /// Secrets of the gateway's own namespace, and of no other.
+    fn secrets(
+        &mut self,
+        snapshot: &Snapshot,
+        credentials: &BTreeSet<Credential>,
+        namespace: &str,
+    ) -> Arc<Named> {
+        let keys = credentials.iter().filter_map(|credential| credential.key(snapshot, namespace));
+        let built = keys.filter(CredentialKey::is_complete).map(|key| {
+            let secret = self.secrets.get(key, CredentialKey::build);
+            (secret.name.clone(), secret)
+        });
+        let named = built.collect();
+        self.sets.intern(named)
     }
 
     fn names(&mut self, snapshot: &Snapshot, scope: Shared<Scope>) -> Arc<Named> {
@@ -186,6 +234,7 @@ impl Generator {
         self.listeners.sweep();
         self.routes.sweep();
         self.name_tables.sweep();
+        self.secrets.sweep();
         self.scopes.sweep();
         self.endpoint_names.sweep();
         self.shapes.sweep();
@@ -212,6 +261,7 @@ impl Generator {
                 listeners: self.listeners(listeners.collect()),
                 routes: self.routes(servers.routes),
                 endpoints,
+                credentials: Arc::new(servers.credentials),
             };
         }
         let own = inbound::Own {
@@ -225,6 +275,7 @@ impl Generator {
             clusters: self.with_own_clusters(&shared.clusters, own),
             routes: Arc::clone(&shared.routes),
             endpoints,
+            credentials: Arc::default(),
         }
     }
 
@@ -277,7 +328,9 @@ impl Generator {
         // the node is.
         let prefers = names.iter().any(|name| name.preference.is_some());
         let place = prefers.then(|| Shared::new(Place::of(facets)));
-        let key = (names.clone(), snapshot.endpoints.clone(), place.clone());
+        let policies =
+            snapshot.mesh_config.gives_certificates().then(|| snapshot.peer_authentications.clone());
+        let key = (names.clone(), snapshot.endpoints.clone(), place.clone(), policies);
         if let Some(known) = self.assignments.known(&key) {
             return known;
         }
@@ -304,6 +357,7 @@ fn scene<'a>(
         extensions: &key.extensions,
         scope: &key.scope,
         client,
+        has_certificate: key.mutual.is_some(),
     }
 }
 
@@ -322,7 +376,8 @@ fn sidecar_listeners(
         let unknown = key.shared.scope.unknown.clone();
         let outbound = VirtualOutboundKey { facets: facets.clone(), unknown };
         listeners.insert("virtualOutbound".to_owned(), ListenerKey::VirtualOutbound(outbound));
-        let inbound = ListenerKey::VirtualInbound(inbound::listener(facets, own));
+        let inbound = inbound::listener(facets, own, key.policies.as_ref());
+        let inbound = ListenerKey::VirtualInbound(inbound);
         listeners.insert("virtualInbound".to_owned(), inbound);
     }
     listeners

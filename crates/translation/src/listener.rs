@@ -6,7 +6,7 @@ mod http;
 mod inbound;
 mod outbound;
 
-pub(crate) use gateway::GatewayKey;
+pub(crate) use gateway::{GatewayKey, HttpsChain};
 pub(crate) use inbound::{InboundPort, VirtualInboundKey};
 pub(crate) use outbound::{OutboundKey, OutboundShape, VirtualOutboundKey};
 
@@ -27,6 +27,7 @@ use xds::type_url;
 use crate::address;
 use crate::extensions::Extensions;
 use crate::node::Facets;
+use crate::server_tls::Secured;
 use crate::telemetry::Reporter;
 
 /// A chain of filters for some connections.
@@ -42,6 +43,8 @@ pub(crate) struct TcpChain {
     pub(crate) stat_prefix: String,
     /// How long a connection may be idle, when a rule says it.
     pub(crate) idle: Option<std::time::Duration>,
+    /// Where TLS ends here: as this server says.
+    pub(crate) secured: Option<Secured>,
     pub(crate) origin: Origin,
 }
 
@@ -54,6 +57,7 @@ impl TcpChain {
             targets: vec![(cluster.to_owned(), 1)],
             stat_prefix: cluster.to_owned(),
             idle: None,
+            secured: None,
             origin,
         }
     }
@@ -69,9 +73,14 @@ impl TcpChain {
             prefix_ranges: self.ranges.iter().filter_map(|text| address::range(text)).collect(),
             ..FilterChainMatch::default()
         };
+        let transport_socket = match &self.secured {
+            Some(secured) => Some(secured.socket(facets, false)?),
+            None => None,
+        };
         Some(FilterChain {
             filter_chain_match: self.is_narrowed().then_some(condition),
             filters,
+            transport_socket,
             metadata: Some(self.origin.to_metadata()),
             ..FilterChain::default()
         })

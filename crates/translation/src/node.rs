@@ -10,6 +10,7 @@ use xds::envoy::config::core::v3;
 
 use crate::extensions::Extensions;
 use crate::mesh::CLUSTER_ID;
+use crate::mutual_tls;
 
 /// Why a node could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,6 +142,12 @@ impl Node {
 }
 
 impl Facets {
+    /// Whether the proxy has a certificate of the mesh.
+    pub(crate) fn has_certificate(&self) -> bool {
+        let holds = self.kind == Kind::Router || mutual_tls::takes_tls(&self.labels);
+        holds && self.mesh_config.gives_certificates()
+    }
+
     /// What the workload is called in metrics: the label `app` or what stands
     /// for it.
     pub fn app(&self) -> &str {

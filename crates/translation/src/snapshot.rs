@@ -7,6 +7,7 @@
 
 mod destination_rules;
 mod made_up;
+mod peer_authentications;
 mod virtual_services;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +18,11 @@ use resources::{Kind, Object, ObjectKey};
 
 use crate::memo::Shared;
 use crate::mesh::ROOT_NAMESPACE;
+use crate::mutual_tls;
 use crate::service::{self, Endpoints, Service};
 
 pub(crate) use destination_rules::{Client, Rule, Rules};
+pub(crate) use peer_authentications::{PeerAuthentications, Policies};
 pub(crate) use virtual_services::{HttpRule, VirtualService, VirtualServices};
 
 /// One step from a snapshot to the next.
@@ -42,6 +45,9 @@ pub struct Snapshot {
     pub(crate) rules: Part<Rules>,
     pub(crate) gateways: Part<Objects>,
     pub(crate) sidecars: Part<Objects>,
+    pub(crate) peer_authentications: Part<PeerAuthentications>,
+    /// Whom the endpoints of services run as.
+    pub(crate) accounts: Part<AccountIndex>,
     pub(crate) mesh_config: Arc<MeshConfig>,
 }
 
@@ -56,6 +62,9 @@ impl<T: Default> Default for Part<T> {
 
 /// Endpoints by service.
 pub(crate) type EndpointIndex = BTreeMap<ServiceId, Shared<Endpoints>>;
+
+/// Whom the endpoints of services run as, each once.
+pub(crate) type AccountIndex = BTreeMap<ServiceId, Shared<Vec<String>>>;
 
 /// Objects of one kind, the oldest first.
 pub(crate) type Objects = Vec<Shared<Object>>;
@@ -275,6 +284,10 @@ impl Snapshot {
             let object = self.objects.get(&key).and_then(|object| object.as_config_map());
             self.mesh_config = Arc::new(object.map(MeshConfig::of).unwrap_or_default());
         }
+        if touched.any(&[Kind::PeerAuthentication]) {
+            let objects = self.of_kind(Kind::PeerAuthentication);
+            self.peer_authentications = Shared::new(self.peer_authentications.next(objects));
+        }
         if touched.any(&[Kind::Sidecar]) {
             self.sidecars = Shared::new(oldest_first(self.of_kind(Kind::Sidecar)));
         }
@@ -298,7 +311,37 @@ impl Snapshot {
         }
         if let Some(next) = next {
             self.endpoints = Shared::new(next);
+            self.index_accounts(stale);
         }
+    }
+
+    /// Endpoints come and go far more often than those whom they run as.
+    fn index_accounts(&mut self, stale: &BTreeSet<ServiceId>) {
+        let mut next: Option<AccountIndex> = None;
+        for id in stale {
+            let endpoints = self.endpoints.get(id);
+            let fresh = endpoints.map(|endpoints| {
+                let accounts = endpoints.list.iter().map(|endpoint| mutual_tls::account(&endpoint.workload));
+                accounts.collect::<BTreeSet<String>>().into_iter().collect::<Vec<String>>()
+            });
+            let known = next.as_ref().unwrap_or(&self.accounts).get(id);
+            if known.map(|known| &**known) == fresh.as_ref() {
+                continue;
+            }
+            let index = next.get_or_insert_with(|| (*self.accounts).clone());
+            match fresh {
+                Some(fresh) => _ = index.insert(id.clone(), Shared::new(fresh)),
+                None => _ = index.remove(id),
+            }
+        }
+        if let Some(next) = next {
+            self.accounts = Shared::new(next);
+        }
+    }
+
+    /// Whom the endpoints of a service run as.
+    pub(crate) fn accounts_of(&self, service: &Service) -> Shared<Vec<String>> {
+        self.accounts.get(&ServiceId::of(service)).cloned().unwrap_or_default()
     }
 
     fn pods_of<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use translation::node::Node;
 use translation::snapshot::{Change, Snapshot};
 use xds::resource::ResourceSet;
-use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, ROUTE};
+use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET};
 
 const SEPARATOR: &str = "\n--- # expect\n";
 
@@ -111,6 +111,7 @@ fn type_url(kind: &str) -> &'static str {
         "endpoints" => ENDPOINT,
         "listener" => LISTENER,
         "route" => ROUTE,
+        "secret" => SECRET,
         other => panic!("unknown kind `{other}`"),
     }
 }

@@ -204,7 +204,8 @@ async fn serve_http1(connection: &Connection, http: &HttpChain, mut stream: Stre
         connection.worker.buffers.give(buffer);
     }
     match end {
-        Next::KeepAlive | Next::Abort => {}
+        Next::KeepAlive => {}
+        Next::Abort => stream.abandon(),
         Next::Close => linger(&mut stream, http.manager.timeouts.delayed_close).await,
     }
 }

@@ -332,6 +332,12 @@ impl TlsStream {
         gone.is_pending() && inner.text_at == inner.text.len()
     }
 
+    /// What was sent is not all: the connection ends without saying that it
+    /// does, so that the peer notices.
+    pub fn abandon(&self) {
+        self.inner.borrow_mut().closing = Closing::Closed;
+    }
+
     /// Why the connection failed, in words: an alert of the peer's, say.
     pub fn failure(&self) -> Option<Rc<str>> {
         self.inner.borrow().failed.clone()

@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use proxy::start::{ProxyOptions, XdsAddress, start};
+use proxy::static_config::StaticConfig;
 use serde_json::{Value, json};
+use testkit::certificates::Identity;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -16,11 +18,12 @@ use tonic::Status;
 use tonic::codegen::http;
 use tonic_prost::ProstCodec;
 use xds::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
-use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, ROUTE};
+use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET};
 
 use super::backend::Backend;
 use super::client::Client;
-use super::setup::{FILTERS, nobody};
+use super::setup::{FILTERS, manager, nobody};
+use super::tls::{self, Mesh};
 
 type Responses = UnboundedSender<Result<DeltaDiscoveryResponse, Status>>;
 
@@ -272,6 +275,62 @@ fn configuration_arrives_is_acknowledged_and_survives_the_control_plane() {
     let held: Vec<_> = again.initial_resource_versions.keys().collect();
     assert_eq!(held, ["one", "two"]);
     assert_eq!(open.get("/", "").status, 200);
+    handle.stop();
+}
+
+/// A certificate over SDS, as the control plane sends it to gateways.
+fn certificate(name: &str, version: &str, identity: &Identity) -> Resource {
+    resource::<xds::envoy::extensions::transport_sockets::tls::v3::Secret>(
+        name,
+        version,
+        json!({"name": name, "tls_certificate": {
+            "certificate_chain": {"inline_string": identity.certificate},
+            "private_key": {"inline_string": identity.key}}}),
+    )
+}
+
+#[test]
+fn secrets_arrive_when_a_cluster_names_them_and_are_shown_to_nobody() {
+    let server = Server::start();
+    let (mesh, backend) = (Mesh::new(), Backend::echo());
+    let bob = tls::as_bob(&mesh, backend.address);
+    let routes = json!([{"match": {"prefix": "/"}, "route": {"cluster": "up"}}]);
+    let static_resources = json!({"listeners": [tls::listener("out", manager(routes), None)]});
+    let config =
+        StaticConfig::from_json(&json!({"static_resources": static_resources})).expect("a configuration");
+    let handle = start(ProxyOptions {
+        node: xds::json::decode(&json!({"id": "router~10.44.0.2~a.default~default.svc.cluster.local"}))
+            .expect("a node"),
+        xds: Some(XdsAddress::Tcp(server.address.to_string())),
+        static_resources: config.resources,
+        admin: Some(SocketAddr::from(([127, 0, 0, 2], 0))),
+        concurrency: 1,
+        ..ProxyOptions::default()
+    })
+    .expect("it starts");
+    let address = handle.listening().first().expect("it listens").1;
+    server.asks_for(CLUSTER);
+    let mut context = tls::common(None, &mesh.authority.root, json!([]), json!([]));
+    context["tls_certificate_sds_secret_configs"] =
+        json!([{"name": "kubernetes://a", "sds_config": {"ads": {}}}]);
+    let up = tls::secured("up", bob.address("in"), tls::upstream(context, ""), false);
+    let up = resource::<xds::envoy::config::cluster::v3::Cluster>("up", "1", up);
+    assert!(server.send(CLUSTER, "c1", vec![up]).error_detail.is_none());
+    assert_eq!(server.asks_for(SECRET).resource_names_subscribe, ["kubernetes://a"]);
+    let status = || Client::connect(address).get("/", "").status;
+    assert_eq!(status(), 503, "without a secret there is no connection");
+    server.send(SECRET, "s1", vec![certificate("kubernetes://a", "1", &mesh.alice)]);
+    assert_eq!(status(), 200);
+    // One that cannot be used is refused, and the one before stays.
+    let broken = Identity { key: "none".to_owned(), ..mesh.alice.clone() };
+    let refusal = server.send(SECRET, "s2", vec![certificate("kubernetes://a", "2", &broken)]);
+    let detail = refusal.error_detail.expect("it is refused");
+    assert!(detail.message.contains("private key"), "{}", detail.message);
+    assert_eq!(status(), 200);
+    let mut admin = Client::connect(handle.admin().expect("it has one"));
+    admin.send("GET /config_dump HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let dump = admin.response().body;
+    assert!(dump.contains("kubernetes://a") && !dump.contains("PRIVATE KEY"), "{dump}");
     handle.stop();
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use proxy::secrets::Secrets;
 use proxy::sockets::Sockets;
 use proxy::start::{Handle, ProxyOptions, start};
 use proxy::static_config::StaticConfig;
@@ -43,11 +44,23 @@ pub fn proxy(listeners: Value, clusters: Value) -> Proxy {
     Proxy { address, handle: Some(handle) }
 }
 
+/// A proxy on one worker with these certificates and roots.
+pub fn proxy_with(listeners: Value, clusters: Value, secrets: Secrets) -> Proxy {
+    let options = options(listeners, clusters, 1, Arc::default());
+    let handle = start(ProxyOptions { secrets, ..options }).expect("it starts");
+    let address = handle.listening().first().expect("one listener").1;
+    Proxy { address, handle: Some(handle) }
+}
+
 /// A proxy on so many workers, with the sockets of one before it.
 pub fn proxy_on(listeners: Value, clusters: Value, workers: usize, sockets: Arc<Sockets>) -> Handle {
+    start(options(listeners, clusters, workers, sockets)).expect("it starts")
+}
+
+fn options(listeners: Value, clusters: Value, workers: usize, sockets: Arc<Sockets>) -> ProxyOptions {
     let bootstrap = json!({"static_resources": {"listeners": listeners, "clusters": clusters}});
     let config = StaticConfig::from_json(&bootstrap).expect("a test's own configuration");
-    let options = ProxyOptions {
+    ProxyOptions {
         node: xds::json::decode(&json!({"id": "sidecar~10.44.0.2~a-1.default~default.svc.cluster.local",
             "metadata": {"WORKLOAD_NAME": "a-v1", "NAMESPACE": "default", "LABELS": {"app": "a", "version": "v1"}}}))
         .expect("a test's own node"),
@@ -57,8 +70,7 @@ pub fn proxy_on(listeners: Value, clusters: Value, workers: usize, sockets: Arc<
         // Not where the listeners are: sockets are known by the address that was asked for.
         admin: Some(SocketAddr::from(([127, 0, 0, 2], 0))),
         ..ProxyOptions::default()
-    };
-    start(options).expect("it starts")
+    }
 }
 
 /// A listener on a free port with this connection manager.

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use proxy::secrets::{CertifiedChain, Secret, Secrets, TrustBundle};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use testkit::certificates::{Authority, Identity, Leaf, Usage, Validity, self_signed};
 use testkit::envoy::Envoy;
 
 use super::backend::{Backend, Then, ok};
 use super::client::Client;
-use super::setup::{FILTERS, Proxy, cluster, manager, proxy};
+use super::setup::{FILTERS, Proxy, cluster, manager, proxy, proxy_with};
 
 const PACKAGE: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3";
 const ALICE: &str = "spiffe://cluster.local/ns/default/sa/alice";
@@ -547,5 +550,175 @@ fn metrics_name_who_was_proved() {
         ] {
             assert!(line.contains(&part), "{part} in {line}");
         }
+    }
+}
+
+/// A proxy that is bob, in front of a server.
+pub fn as_bob(mesh: &Mesh, backend: SocketAddr) -> Running {
+    start(
+        Plane::Ours,
+        &json!([listener("in", telling(everything_to("app")), Some(mesh.server(json!([]))))]),
+        &json!([cluster("app", &[backend])]),
+    )
+}
+
+/// Contexts whose certificate and roots are the agent's.
+fn of_agent(names: &Value) -> Value {
+    json!({
+        "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
+        "tls_certificate_sds_secret_configs": [{"name": "default", "sds_config": {"api_config_source": {"api_type": "GRPC"}}}],
+        "combined_validation_context": {
+            "default_validation_context": {"match_typed_subject_alt_names": names},
+            "validation_context_sds_secret_config": {"name": "ROOTCA", "sds_config": {"api_config_source": {"api_type": "GRPC"}}}}})
+}
+
+fn give(secrets: &Secrets, identity: &Identity, roots: &[&str]) {
+    let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes());
+    let chain = chain.collect::<Result<_, _>>().expect("a test's own certificate");
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a test's own key");
+    secrets.set("default", Secret::Certificate(CertifiedChain { chain, key }));
+    let root = |pem: &&str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a test's own root");
+    let roots = roots.iter().map(root).collect();
+    secrets.set("ROOTCA", Secret::Trust(TrustBundle { roots, crls: Vec::new() }));
+}
+
+#[test]
+fn certificates_change_under_connections_that_stay() {
+    let backend = Backend::echo();
+    let (old, new) = (Mesh::new(), Mesh::new());
+    let (ours, theirs) = (Secrets::default(), Secrets::default());
+    let start = |listeners: Value, clusters: Value, secrets: &Secrets| {
+        let proxy = proxy_with(listeners, clusters, secrets.clone());
+        (proxy.address, proxy)
+    };
+    let server = downstream(of_agent(&json!([])));
+    let (address, _second) = start(
+        json!([listener("in", telling(everything_to("app")), Some(server))]),
+        json!([cluster("app", &[backend.address])]),
+        &theirs,
+    );
+    let client = upstream(of_agent(&exact(BOB)), "");
+    let mut up = secured("up", address, client, false);
+    up["max_requests_per_connection"] = json!(1);
+    let opaque = secured("opaque", address, upstream(of_agent(&exact(BOB)), ""), false);
+    let (_, first) = start(
+        json!([listener("out", manager(everything_to("up")), None), listener("bytes", tcp("opaque"), None)]),
+        json!([up, opaque]),
+        &ours,
+    );
+    let listening = first.handle().listening().to_vec();
+    let at = |name: &str| listening.iter().find(|(own, _)| **own == *name).expect("it listens").1;
+    let told = || {
+        let answer = Client::connect(at("out")).get("/", "");
+        let line =
+            answer.body.lines().find(|line| line.starts_with("x-forwarded-client-cert")).map(str::to_owned);
+        (answer.status, line.unwrap_or_default())
+    };
+    assert_eq!(told().0, 503, "nobody has a certificate");
+    give(&ours, &old.alice, &[&old.authority.root]);
+    give(&theirs, &old.bob, &[&old.authority.root]);
+    let (status, before) = told();
+    assert_eq!(status, 200);
+    // Bytes of HTTP that nobody looks at, on a connection that stays.
+    let mut kept = Client::connect(at("bytes"));
+    assert_eq!(kept.get("/kept", "").status, 200);
+    // Both roots, then new certificates, then the new root alone.
+    let both = [old.authority.root.as_str(), new.authority.root.as_str()];
+    give(&ours, &old.alice, &both);
+    give(&theirs, &old.bob, &both);
+    assert_eq!(told().0, 200);
+    give(&theirs, &new.bob, &both);
+    assert_eq!(told().0, 200);
+    give(&ours, &new.alice, &both);
+    let (status, after) = told();
+    assert_eq!(status, 200);
+    assert_ne!(before, after, "the new certificate is shown");
+    give(&ours, &new.alice, &[&new.authority.root]);
+    give(&theirs, &new.bob, &[&new.authority.root]);
+    assert_eq!(told().0, 200);
+    give(&ours, &old.alice, &both);
+    assert_eq!(told().0, 503, "the old root is not trusted any more");
+    assert_eq!(kept.get("/kept", "").status, 200, "nothing touched it");
+}
+
+#[test]
+fn sessions_are_resumed_with_both_planes() {
+    let mesh = Mesh::new();
+    let backend = Backend::echo();
+    for planes in PAIRS {
+        let second = start(
+            planes.1,
+            &json!([listener("in", telling(everything_to("app")), Some(mesh.server(json!(["http/1.1"]))))]),
+            &json!([cluster("app", &[backend.address])]),
+        );
+        let mut up = secured("up", second.address("in"), mesh.client(json!([])), false);
+        up["max_requests_per_connection"] = json!(1);
+        let first =
+            start(planes.0, &json!([listener("out", manager(everything_to("up")), None)]), &json!([up]));
+        let mut client = first.client();
+        for _ in 0..5 {
+            let answer = client.get("/", "");
+            assert_eq!(answer.status, 200, "{planes:?}");
+            assert!(
+                answer.body.contains(&format!("URI={ALICE}")),
+                "who was proved is known: {}",
+                answer.body
+            );
+        }
+        let running = if planes.0 == Plane::Ours { &first } else { &second };
+        assert!(running.stats().contains("ssl_session_reused"), "{planes:?}: {}", running.stats());
+    }
+}
+
+#[test]
+fn one_port_takes_both_and_endpoints_say_what_they_take() {
+    let mesh = Mesh::new();
+    let backend = Backend::echo();
+    let chain = |conditions: Value, tls: Option<Value>| {
+        let filter = json!({"name": "f", "typed_config": telling(everything_to("app"))});
+        let mut chain = json!({"filter_chain_match": conditions, "filters": [filter]});
+        if let Some(tls) = tls {
+            chain["transport_socket"] = tls;
+        }
+        chain
+    };
+    let inspector = json!({"name": "tls", "typed_config": {"@type":
+        "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}});
+    let permissive = json!([{"name": "in",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "listener_filters": [inspector],
+        "filter_chains": [
+            chain(json!({"transport_protocol": "tls", "application_protocols": ["istio-http/1.1", "istio"]}),
+                Some(mesh.server(json!(["h2", "http/1.1"])))),
+            chain(json!({"transport_protocol": "raw_buffer"}), None)]}]);
+    for planes in PAIRS {
+        let second = start(planes.1, &permissive, &json!([cluster("app", &[backend.address])]));
+        let matches = json!([
+            {"name": "tlsMode-istio", "match": {"tlsMode": "istio"},
+             "transport_socket": mesh.client(json!(["istio-http/1.1", "istio", "http/1.1"]))},
+            {"name": "tlsMode-disabled", "match": {}, "transport_socket": {"name": "envoy.transport_sockets.raw_buffer",
+             "typed_config": {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"}}}]);
+        let marked = |name: &str, marks: Value| {
+            let mut cluster = cluster(name, &[second.address("in")]);
+            cluster["transport_socket_matches"] = matches.clone();
+            cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["metadata"] =
+                json!({"filter_metadata": {"envoy.transport_socket_match": marks}});
+            cluster
+        };
+        let routes = json!([
+            {"match": {"path": "/secured"}, "route": {"cluster": "secured"}},
+            {"match": {"prefix": "/"}, "route": {"cluster": "plain"}}]);
+        let first = start(
+            planes.0,
+            &json!([listener("out", manager(routes), None)]),
+            &json!([marked("secured", json!({"tlsMode": "istio"})), marked("plain", json!({}))]),
+        );
+        let told = |path: &str| {
+            let answer = first.client().get(path, "x-forwarded-client-cert: By=me\r\n");
+            assert_eq!(answer.status, 200, "{planes:?} {path}");
+            answer.body.to_ascii_lowercase().contains("x-forwarded-client-cert")
+        };
+        assert!(told("/secured"), "{planes:?}");
+        assert!(!told("/plain"), "{planes:?}: nothing is proved in the clear");
     }
 }

@@ -72,6 +72,7 @@ fn seeds() -> Vec<String> {
             "gateway" => "Gateway",
             "service_entry" => "ServiceEntry",
             "sidecar" => "Sidecar",
+            "peer_authentication" => "PeerAuthentication",
             _ => "",
         };
         for case in std::fs::read_to_string(&path).expect("a case").split("\n%%\n") {
@@ -80,7 +81,10 @@ fn seeds() -> Vec<String> {
                 text.to_owned()
             } else {
                 let spec = text.replace('\n', "\n  ");
-                format!("apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n  {spec}\n")
+                let group = if kind == "PeerAuthentication" { "security" } else { "networking" };
+                format!(
+                    "apiVersion: {group}.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n  {spec}\n"
+                )
             });
         }
     }

@@ -178,6 +178,8 @@ codes! {
     InvalidEgressHost = "LT1404", Error, "A host is not namespace/name with a full name.";
     DuplicateEgressHost = "LT1405", Warning, "A host is included in another one.";
     EgressProxy = "LT1406", Error, "An egress proxy is set where unknown traffic is not allowed.";
+    // PeerAuthentication.
+    PortsWithoutSelector = "LT1501", Error, "Ports are set without a selector.";
     // Kubernetes' kinds.
     SelectorMismatch = "LT2001", Error, "A Deployment does not select its own pods.";
     UnknownVolume = "LT2002", Warning, "A container mounts a volume that its pod does not have.";

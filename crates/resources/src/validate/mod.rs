@@ -12,7 +12,8 @@ use crate::object::{ObjectKey, Spec};
 use crate::path::Trail;
 use crate::problem::Code;
 use crate::{
-    config_map, deployment, destination_rule, gateway, pod, service, service_entry, sidecar, virtual_service,
+    config_map, deployment, destination_rule, gateway, peer_authentication, pod, service, service_entry,
+    sidecar, virtual_service,
 };
 
 /// Checks an object and returns everything that is wrong with it.
@@ -27,6 +28,9 @@ pub(crate) fn object(key: &ObjectKey, meta: &ObjectMeta, spec: &Spec) -> Vec<Fin
         Spec::Gateway(content) => gateway::validate::validate(content, &spec_at, &mut check),
         Spec::ServiceEntry(content) => service_entry::validate::validate(content, &spec_at, &mut check),
         Spec::Sidecar(content) => sidecar::validate::validate(content, &spec_at, &mut check),
+        Spec::PeerAuthentication(content) => {
+            peer_authentication::validate::validate(content, &spec_at, &mut check);
+        }
         Spec::Service(content) => service::validate::validate(&content.spec, &spec_at, &mut check),
         Spec::Deployment(content) => deployment::validate::validate(&content.spec, &spec_at, &mut check),
         Spec::Pod(content) => pod::validate::validate(&content.spec, &spec_at, &mut check),

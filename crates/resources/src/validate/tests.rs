@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use crate::Kind;
 use crate::problem::{Code, Problem};
 use crate::test_cases;
 
 /// The file of cases for each of Istio's kinds, where a case is only the `spec`.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 6] = [
     ("virtual_service", "VirtualService"),
     ("destination_rule", "DestinationRule"),
     ("gateway", "Gateway"),
     ("service_entry", "ServiceEntry"),
     ("sidecar", "Sidecar"),
+    ("peer_authentication", "PeerAuthentication"),
 ];
 
 /// What is found, without file and place, which the other tests look at.
@@ -27,7 +29,8 @@ fn found(text: &str) -> Vec<String> {
 
 fn found_in_spec(kind: &str, spec: &str) -> Vec<String> {
     let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
-    found(&format!("apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata:\n  name: a\nspec:\n{spec}"))
+    let version = Kind::parse(kind).expect("a kind").api_versions()[0];
+    found(&format!("apiVersion: {version}\nkind: {kind}\nmetadata:\n  name: a\nspec:\n{spec}"))
 }
 
 #[test]

@@ -16,15 +16,16 @@ use xds::resource::{Follow, Resource};
 use xds::type_url;
 
 use super::inbound::number;
-use super::{outbound_name, policy, service_metadata, unlimited};
+use super::{outbound_name, policy, service_metadata, tls, unlimited};
 use crate::address::duration;
 use crate::endpoint::{EndpointsKey, Preference};
 use crate::extensions::Extensions;
 use crate::memo::Shared;
 use crate::mesh::{CONNECT_TIMEOUT, DNS_REFRESH};
+use crate::mutual_tls::Peers;
 use crate::node::Kind;
 use crate::service::{Endpoints, Port, Resolution, Service};
-use crate::snapshot::Rule;
+use crate::snapshot::{Policies, Rule};
 
 /// All that an outbound cluster is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -39,6 +40,10 @@ pub(crate) struct OutboundKey {
     pub(crate) endpoints: Option<Shared<Endpoints>>,
     pub(crate) kind: Kind,
     pub(crate) extensions: Shared<Extensions>,
+    /// Who serves it, where the node has a certificate of the mesh.
+    pub(crate) peers: Option<Peers>,
+    /// Which of the endpoints that stand here take mutual TLS.
+    pub(crate) policies: Option<Shared<Policies>>,
 }
 
 /// How Envoy finds the endpoints of a service.
@@ -78,8 +83,23 @@ impl OutboundKey {
             DiscoveryType::StrictDns | DiscoveryType::LogicalDns => self.by_name(&mut cluster, &name),
             _ => {}
         }
-        policy::apply(&mut cluster, port, &self.policy(), discovery, &self.extensions, &self.service);
-        cluster.metadata = Some(self.metadata(port));
+        let policy = self.policy();
+        policy::apply(&mut cluster, port, &policy, discovery, &self.extensions);
+        let side = tls::Side {
+            service: &self.service,
+            port,
+            subset: &self.subset,
+            extensions: &self.extensions,
+            peers: self.peers.as_ref(),
+        };
+        tls::secure(&mut cluster, &side, policy.tls(), discovery);
+        let mut metadata = self.metadata(port);
+        if policy.tls().is_some_and(tls::keeps_protocols) {
+            let istio = metadata.filter_metadata.entry("istio".to_owned()).or_default();
+            let no = Value { kind: Some(ValueKind::StringValue("false".to_owned())) };
+            istio.fields.insert("alpn_override".to_owned(), no);
+        }
+        cluster.metadata = Some(metadata);
         let asks = cluster.eds_cluster_config.is_some();
         let follow = asks.then(|| Follow { type_url: type_url::ENDPOINT, name: name.clone() });
         Resource::new(name, &cluster, follow.into_iter().collect())
@@ -106,6 +126,7 @@ impl OutboundKey {
             labels: self.labels(),
             endpoints,
             preference: None,
+            policies: self.policies.clone(),
         };
         let mut assignment = key.assignment();
         if discovery(&self.service, self.kind) == DiscoveryType::LogicalDns {

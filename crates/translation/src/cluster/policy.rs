@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use resources::destination_rule::{
-    ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, ConsistentHashLb, H2UpgradePolicy,
-    HashAlgorithm, HttpSettings, LoadBalancerPolicy, LoadBalancerSettings,
-    OutlierDetection as RuleOutlierDetection, RetryBudget, SimpleLb, TcpKeepalive as RuleKeepalive,
+    ClientTlsSettings, ConnectionPoolSettings, ConsistentHashLb, H2UpgradePolicy, HashAlgorithm,
+    HttpSettings, LoadBalancerPolicy, LoadBalancerSettings, OutlierDetection as RuleOutlierDetection,
+    RetryBudget, SimpleLb, TcpKeepalive as RuleKeepalive,
 };
 use xds::envoy::config::cluster::v3::circuit_breakers::thresholds::RetryBudget as XdsRetryBudget;
 use xds::envoy::config::cluster::v3::cluster::common_lb_config::LocalityConfigSpecifier;
@@ -18,19 +18,11 @@ use xds::envoy::config::cluster::v3::{
 };
 use xds::envoy::config::common::matcher::v3::match_predicate::{MatchSet, Rule as ErrorRule};
 use xds::envoy::config::common::matcher::v3::{HttpHeadersMatch, MatchPredicate};
-use xds::envoy::config::core::v3::data_source::Specifier;
-use xds::envoy::config::core::v3::transport_socket::ConfigType;
 use xds::envoy::config::core::v3::{
-    DataSource, HttpProtocolOptions as CommonOptions, KeepaliveSettings, RuntimeDouble, TcpKeepalive,
-    TransportSocket,
+    HttpProtocolOptions as CommonOptions, KeepaliveSettings, RuntimeDouble, TcpKeepalive,
 };
 use xds::envoy::config::route::v3::HeaderMatcher;
 use xds::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
-use xds::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
-use xds::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
-use xds::envoy::extensions::transport_sockets::tls::v3::{
-    CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, TlsCertificate, UpstreamTlsContext,
-};
 use xds::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
 use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::{
@@ -43,11 +35,8 @@ use super::{as_downstream, as_http1, as_http2, http_options, unlimited_threshold
 use crate::address::duration;
 use crate::endpoint::Preference;
 use crate::extensions::Extensions;
-use crate::service::{Port, Service};
+use crate::service::Port;
 use crate::snapshot::Rule;
-
-/// The system's authorities, where Istio's images and Debian have them.
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The settings that hold for one port and subset.
 #[derive(Debug, Default)]
@@ -90,6 +79,11 @@ impl Policy {
         Preference::of(self.load_balancer.as_ref(), self.outlier_detection.is_some())
     }
 
+    /// How connections are secured, where it is said.
+    pub(super) fn tls(&self) -> Option<&ClientTlsSettings> {
+        self.tls.as_ref()
+    }
+
     /// How long a connection of opaque bytes may be idle.
     pub(super) fn tcp_idle(&self) -> Option<Duration> {
         self.connection_pool.as_ref()?.tcp.as_ref()?.idle_timeout
@@ -111,7 +105,6 @@ pub(super) fn apply(
     policy: &Policy,
     discovery: DiscoveryType,
     extensions: &Extensions,
-    service: &Service,
 ) {
     balance(cluster, policy.load_balancer.as_ref(), discovery);
     let pool = policy.connection_pool.clone().unwrap_or_default();
@@ -129,9 +122,6 @@ pub(super) fn apply(
             .map(|detection| Percent { value: f64::from(detection.min_health_percent) });
     }
     cluster.outlier_detection = policy.outlier_detection.as_ref().map(outlier_detection);
-    if let Some(tls) = &policy.tls {
-        secure(cluster, tls, port, extensions, service);
-    }
 }
 
 fn balance(cluster: &mut Cluster, settings: Option<&LoadBalancerSettings>, discovery: DiscoveryType) {
@@ -374,79 +364,5 @@ fn outlier_detection(rule: &RuleOutlierDetection) -> OutlierDetection {
         enforcing_consecutive_local_origin_failure: local.map(|_| 100),
         enforcing_local_origin_success_rate: rule.split_external_local_origin_errors.then_some(0),
         ..OutlierDetection::default()
-    }
-}
-
-/// TLS that the rule asks for; where the proxy has none, no connection at all.
-/// Certificates of the mesh itself are not given out yet: `ISTIO_MUTUAL` stays
-/// in the clear, as does everything inside.
-fn secure(
-    cluster: &mut Cluster,
-    tls: &ClientTlsSettings,
-    port: &Port,
-    extensions: &Extensions,
-    service: &Service,
-) {
-    if !matches!(tls.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual) {
-        return;
-    }
-    cluster.transport_socket = transport_socket(tls, port, extensions, service);
-    if cluster.transport_socket.is_none() {
-        cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into()));
-        cluster.lb_policy = LbPolicy::RoundRobin.into();
-        cluster.eds_cluster_config = None;
-        cluster.load_assignment = None;
-    }
-}
-
-fn transport_socket(
-    tls: &ClientTlsSettings,
-    port: &Port,
-    extensions: &Extensions,
-    service: &Service,
-) -> Option<TransportSocket> {
-    let authorities =
-        if tls.ca_certificates.is_empty() { SYSTEM_AUTHORITIES } else { tls.ca_certificates.as_str() };
-    let verified = !tls.insecure_skip_verify.unwrap_or_default();
-    let validation = CertificateValidationContext {
-        trusted_ca: verified.then(|| file(authorities)),
-        match_typed_subject_alt_names: tls.subject_alt_names.iter().map(|name| exact_name(name)).collect(),
-        ..CertificateValidationContext::default()
-    };
-    let certificate = TlsCertificate {
-        certificate_chain: Some(file(&tls.client_certificate)),
-        private_key: Some(file(&tls.private_key)),
-        ..TlsCertificate::default()
-    };
-    let sni = if tls.sni.is_empty() && !service.host.starts_with('*') { &service.host } else { &tls.sni };
-    let context = UpstreamTlsContext {
-        sni: sni.clone(),
-        common_tls_context: Some(CommonTlsContext {
-            alpn_protocols: if port.protocol.is_http2() { vec!["h2".to_owned()] } else { Vec::new() },
-            tls_certificates: if tls.mode == ClientTlsMode::Mutual { vec![certificate] } else { Vec::new() },
-            validation_context_type: Some(ValidationContextType::ValidationContext(validation)),
-            ..CommonTlsContext::default()
-        }),
-        ..UpstreamTlsContext::default()
-    };
-    Some(TransportSocket {
-        name: "envoy.transport_sockets.tls".to_owned(),
-        config_type: Some(ConfigType::TypedConfig(extensions.pack(&context)?)),
-    })
-}
-
-fn file(name: &str) -> DataSource {
-    DataSource { specifier: Some(Specifier::Filename(name.to_owned())), ..DataSource::default() }
-}
-
-fn exact_name(name: &str) -> SubjectAltNameMatcher {
-    let kind = if name.contains("://") { SanType::Uri } else { SanType::Dns };
-    SubjectAltNameMatcher {
-        san_type: kind.into(),
-        matcher: Some(StringMatcher {
-            match_pattern: Some(MatchPattern::Exact(name.to_owned())),
-            ..StringMatcher::default()
-        }),
-        ..SubjectAltNameMatcher::default()
     }
 }

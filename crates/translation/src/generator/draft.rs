@@ -67,12 +67,14 @@ pub(super) struct EndpointsName {
 
 impl EndpointsName {
     pub(super) fn key(&self, snapshot: &Snapshot, place: Option<&Shared<Place>>) -> EndpointsKey {
+        let policies = || snapshot.peer_authentications.of(&self.service.namespace).clone();
         EndpointsKey {
             name: self.name.clone(),
             port: self.port,
             labels: self.labels.clone(),
             endpoints: snapshot.endpoints_by_id(&self.service),
             preference: self.preference.clone().zip(place.cloned()),
+            policies: snapshot.mesh_config.gives_certificates().then(policies),
         }
     }
 }
@@ -86,6 +88,8 @@ pub(super) struct Scene<'a> {
     pub(super) scope: &'a Scope,
     /// The node itself, where rules may look at it.
     pub(super) client: Option<&'a Shared<Facets>>,
+    /// The node has a certificate of the mesh.
+    pub(super) has_certificate: bool,
 }
 
 impl Scene<'_> {

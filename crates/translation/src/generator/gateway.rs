@@ -11,17 +11,20 @@ use super::draft::Scene;
 use super::inbound::OwnPort;
 use super::outbound::{chain, destinations};
 use crate::host::{covers, full_name};
-use crate::listener::{GatewayKey, TcpChain};
+use crate::listener::{GatewayKey, HttpsChain, TcpChain};
 use crate::memo::Shared;
 use crate::node::Facets;
 use crate::protocol::Protocol;
 use crate::route::{HostKey, Names, Others, RouteKey};
+use crate::server_tls::{self, Credential, Secured};
 use crate::snapshot::VirtualService;
 
 /// A server of a Gateway object.
 struct Place<'a> {
     gateway: &'a Shared<Object>,
     server: &'a Server,
+    /// Which of the object's servers it is.
+    at: usize,
     number: u16,
     protocol: Protocol,
     origin: Origin,
@@ -32,6 +35,29 @@ struct Place<'a> {
 pub(super) struct Servers {
     pub(super) listeners: Vec<GatewayKey>,
     pub(super) routes: BTreeMap<String, RouteKey>,
+    /// Secrets that the listeners name.
+    pub(super) credentials: BTreeSet<Credential>,
+}
+
+impl Servers {
+    /// Chains of servers that end TLS with HTTP inside. A host belongs to the
+    /// first server that has it.
+    fn https(&mut self, scene: &Scene<'_>, places: &[Place<'_>]) -> Vec<HttpsChain> {
+        let mut taken = BTreeSet::new();
+        let mut chains = Vec::new();
+        for place in places.iter().filter(|place| scene.carries_http() && place.ends_https()) {
+            let Some(server_names) = place.server_names(&mut taken) else { continue };
+            let name = place.https_route_name();
+            self.routes.insert(name.clone(), routes(scene, name.clone(), &[place]));
+            chains.push(HttpsChain {
+                server_names,
+                routes: name,
+                secured: place.secured(),
+                origin: place.origin.clone(),
+            });
+        }
+        chains
+    }
 }
 
 /// Draws listeners and routes of the gateway `facets`.
@@ -46,12 +72,18 @@ pub(super) fn draw(scene: &Scene<'_>, facets: &Shared<Facets>, own_ports: &[OwnP
             port,
             routes: name.clone().filter(|_| scene.carries_http()),
             // HTTP on a port takes all of it.
+            https: Vec::new(),
             chains: if http.is_empty() && scene.carries_tcp() { chains(scene, &places) } else { Vec::new() },
             origin: places[0].origin.clone(),
         };
-        if key.routes.is_none() && key.chains.is_empty() {
+        let key = GatewayKey {
+            https: if http.is_empty() { servers.https(scene, &places) } else { Vec::new() },
+            ..key
+        };
+        if key.routes.is_none() && key.chains.is_empty() && key.https.is_empty() {
             continue;
         }
+        servers.credentials.extend(key.credentials());
         servers.listeners.push(key);
         if let Some(name) = name {
             servers.routes.insert(name.clone(), routes(scene, name, &http));
@@ -89,6 +121,7 @@ fn places<'a>(
                 places.entry((server.bind.clone(), target)).or_default().push(Place {
                     gateway: object,
                     server,
+                    at,
                     number: port.number,
                     protocol: Protocol::of_field(&port.protocol, port.number),
                     origin: Origin { object: object.key.to_string(), path: format!("servers[{at}]") },
@@ -100,10 +133,50 @@ fn places<'a>(
 }
 
 impl Place<'_> {
-    /// HTTP in the clear. Servers that end TLS need certificates, which are
-    /// not given out yet: they are left out.
+    /// HTTP in the clear.
     fn speaks_http(&self) -> bool {
         self.protocol.is_http()
+    }
+
+    /// TLS ends here.
+    fn ends_tls(&self) -> bool {
+        let mode = self.server.tls.as_ref().map(|tls| tls.mode);
+        self.protocol.is_tls() && mode.is_some_and(server_tls::ends)
+    }
+
+    /// TLS ends here, with HTTP inside.
+    fn ends_https(&self) -> bool {
+        self.protocol == Protocol::Https && self.ends_tls()
+    }
+
+    /// TLS ends here, with bytes inside.
+    fn ends_tcp(&self) -> bool {
+        self.protocol == Protocol::Tls && self.ends_tls()
+    }
+
+    fn secured(&self) -> Secured {
+        Secured { gateway: self.gateway.clone(), server: self.at }
+    }
+
+    /// `https.PORT.PORTNAME.GATEWAY.NAMESPACE`.
+    fn https_route_name(&self) -> String {
+        let port = self.server.port.as_ref().map_or("", |port| port.name.as_str());
+        let key = &self.gateway.key;
+        let name = format!("https.{}.{port}.{}.{}", self.number, key.name, key.namespace);
+        if self.server.bind.is_empty() { name } else { format!("{name}.{}", self.server.bind) }
+    }
+
+    /// The hosts as server names that nobody has taken, none for all;
+    /// `None`: others have taken them all.
+    fn server_names(&self, taken: &mut BTreeSet<String>) -> Option<Vec<String>> {
+        let hosts =
+            self.server.hosts.iter().map(|entry| entry.split_once('/').map_or(entry.as_str(), |it| it.1));
+        let hosts: Vec<String> = hosts.map(str::to_ascii_lowercase).collect();
+        if hosts.iter().any(|host| host == "*") {
+            return taken.insert(String::new()).then(Vec::new);
+        }
+        let names: Vec<String> = hosts.into_iter().filter(|host| taken.insert(host.clone())).collect();
+        (!names.is_empty()).then_some(names)
     }
 
     fn passes_tls(&self) -> bool {
@@ -212,12 +285,17 @@ fn chains(scene: &Scene<'_>, places: &[Place<'_>]) -> Vec<TcpChain> {
                         }
                     }
                 }
-            } else if place.protocol == Protocol::Tcp && !admitted.is_empty() {
+            } else if (place.protocol == Protocol::Tcp || place.ends_tcp()) && !admitted.is_empty() {
                 for (at, rule) in rules.spec().tcp.iter().enumerate() {
                     let ports = |port: Option<u16>| port.is_none_or(|port| port == place.number);
                     if rule.matches.is_empty() || rule.matches.iter().any(|it| ports(it.port)) {
                         let path = format!("tcp[{at}]");
-                        chains.push(chain(rules, &path, place.number, &rule.route, &destinations));
+                        let mut chain = chain(rules, &path, place.number, &rule.route, &destinations);
+                        if place.ends_tcp() {
+                            chain.secured = Some(place.secured());
+                            chain.server_names = place.server_names(&mut BTreeSet::new()).unwrap_or_default();
+                        }
+                        chains.push(chain);
                     }
                 }
             }

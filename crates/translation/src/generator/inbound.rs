@@ -14,7 +14,7 @@ use crate::memo::Shared;
 use crate::node::{Facets, Node};
 use crate::protocol::Protocol;
 use crate::service::{Service, TargetPort};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Policies, Snapshot};
 
 /// A port of the workload to which a service leads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,7 +73,11 @@ pub(super) fn clusters(own: &Own<'_>) -> Vec<InboundKey> {
 }
 
 /// The listener that leads to these clusters.
-pub(super) fn listener(facets: &Shared<Facets>, keys: &[InboundKey]) -> VirtualInboundKey {
+pub(super) fn listener(
+    facets: &Shared<Facets>,
+    keys: &[InboundKey],
+    policies: Option<&Shared<Policies>>,
+) -> VirtualInboundKey {
     let ports = keys.iter().map(|key| InboundPort {
         port: key.port,
         protocol: key.protocol,
@@ -81,7 +85,7 @@ pub(super) fn listener(facets: &Shared<Facets>, keys: &[InboundKey]) -> VirtualI
         service_port: key.service.as_ref().map_or(key.port, |(_, number)| *number),
         origin: key.origin.clone(),
     });
-    VirtualInboundKey { facets: facets.clone(), ports: ports.collect() }
+    VirtualInboundKey { facets: facets.clone(), ports: ports.collect(), policies: policies.cloned() }
 }
 
 fn led_to(own: &Own<'_>, port: &OwnPort) -> Option<InboundKey> {

@@ -13,6 +13,7 @@ use crate::cluster::{self, discovery, outbound_name};
 use crate::host::full_name;
 use crate::listener::{OutboundShape, TcpChain};
 use crate::memo::Shared;
+use crate::mutual_tls::Peers;
 use crate::node::Kind;
 use crate::protocol::Protocol;
 use crate::route::{Destination, Destinations, HostKey, Names, Others, RouteKey, weighted};
@@ -72,6 +73,9 @@ fn clusters(outbound: &mut Outbound, scene: &Scene<'_>, service: &Shared<Service
                 endpoints: inline.then(|| scene.snapshot.endpoints_of(service)),
                 kind: scene.kind,
                 extensions: scene.extensions.clone(),
+                peers: peers(scene, service),
+                policies: (inline && scene.snapshot.mesh_config.gives_certificates())
+                    .then(|| scene.snapshot.peer_authentications.of(&service.namespace).clone()),
             };
             if discovery == DiscoveryType::Eds {
                 outbound.endpoints.push(EndpointsName {
@@ -85,6 +89,16 @@ fn clusters(outbound: &mut Outbound, scene: &Scene<'_>, service: &Shared<Service
             outbound.clusters.insert(name, ClusterKey::Outbound(key));
         }
     }
+}
+
+/// Who serves a service, where the node could prove who itself is.
+fn peers(scene: &Scene<'_>, service: &Service) -> Option<Peers> {
+    let mesh = &scene.snapshot.mesh_config;
+    scene.has_certificate.then(|| Peers {
+        automatic: mesh.auto_mtls(),
+        trust_domain: mesh.trust_domain().to_owned(),
+        accounts: scene.snapshot.accounts_of(service),
+    })
 }
 
 /// The DestinationRule that holds for the node's connections to a service.
@@ -352,6 +366,7 @@ pub(super) fn chain(
             let own = first.destination.port.unwrap_or(port);
             cluster::tcp_idle_of(rule, &first.destination.subset, own)
         }),
+        secured: None,
         origin: Origin { object: rules.object.key.to_string(), path: path.to_owned() },
     }
 }

@@ -3,14 +3,22 @@
 use prost::{Message, Name};
 use prost_types::value::Kind as ValueKind;
 use prost_types::{ListValue, Struct, Value};
+use xds::envoy::config::core::v3::data_source::Specifier;
+use xds::envoy::config::core::v3::substitution_format_string::Format;
+use xds::envoy::config::core::v3::{DataSource, SubstitutionFormatString, TypedExtensionConfig};
 use xds::envoy::config::listener::v3::Filter;
 use xds::envoy::config::route::v3::RouteConfiguration;
+use xds::envoy::extensions::filters::common::set_filter_state::v3::FilterStateValue;
+use xds::envoy::extensions::filters::common::set_filter_state::v3::filter_state_value::{
+    Key, SharedWithUpstream, Value as StateValue,
+};
 use xds::envoy::extensions::filters::http::cors::v3::Cors;
 use xds::envoy::extensions::filters::http::fault::v3::HttpFault;
 use xds::envoy::extensions::filters::http::grpc_stats::v3::{
     FilterConfig as GrpcStats, filter_config::PerMethodStatSpecifier,
 };
 use xds::envoy::extensions::filters::http::router::v3::Router;
+use xds::envoy::extensions::filters::http::set_filter_state::v3::Config as SetFilterState;
 use xds::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
     CodecType, ForwardClientCertDetails, PathWithEscapedSlashesAction, RouteSpecifier,
     SetCurrentClientCertDetails, UpgradeConfig,
@@ -18,7 +26,9 @@ use xds::envoy::extensions::filters::network::http_connection_manager::v3::http_
 use xds::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, HttpFilter, Rds, RequestIdExtension, http_filter::ConfigType,
 };
+use xds::envoy::extensions::formatter::cel::v3::Cel;
 use xds::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
+use xds::istio::alpn;
 use xds::istio::stats::PluginConfig;
 use xds::istio::typed_struct;
 
@@ -34,6 +44,10 @@ const PEER_METADATA: &str = "io.istio.http.peer_metadata.Config";
 
 /// The name that the proxy gives itself in responses.
 const SERVER_NAME: &str = "istio-envoy";
+
+/// What sidecars are asked for, by what the client speaks.
+const BY_PROTOCOL: &str =
+    "%CEL(request.protocol == 'HTTP/2' ? 'istio-h2,istio,h2' : 'istio-http/1.1,istio,http/1.1')%";
 
 /// Where requests come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +75,7 @@ pub(super) fn filter(facets: &Facets, side: Side, stat_prefix: &str, routes: Rou
     let mut manager = HttpConnectionManager {
         codec_type: CodecType::Auto.into(),
         stat_prefix: stat_prefix.to_owned(),
-        http_filters: http_filters(extensions, side)?,
+        http_filters: http_filters(facets, side)?,
         access_log: for_http(facets, reporter),
         use_remote_address: Some(side == Side::Gateway),
         upgrade_configs: vec![UpgradeConfig {
@@ -106,7 +120,8 @@ fn request_id(extensions: &Extensions) -> Option<RequestIdExtension> {
 }
 
 /// In Istio's order; without a router there is no HTTP.
-fn http_filters(extensions: &Extensions, side: Side) -> Option<Vec<HttpFilter>> {
+fn http_filters(facets: &Facets, side: Side) -> Option<Vec<HttpFilter>> {
+    let extensions = &facets.extensions;
     let grpc_stats = GrpcStats {
         emit_filter_state: true,
         per_method_stat_specifier: Some(PerMethodStatSpecifier::StatsForAllMethods(false)),
@@ -114,11 +129,51 @@ fn http_filters(extensions: &Extensions, side: Side) -> Option<Vec<HttpFilter>> 
     };
     let mut filters: Vec<HttpFilter> = peer_metadata(extensions, side).into_iter().collect();
     filters.extend(http_filter(extensions, "envoy.filters.http.grpc_stats", &grpc_stats));
+    if side != Side::Inbound && facets.has_certificate() {
+        filters.extend(protocols(extensions));
+    }
     filters.extend(http_filter(extensions, FAULT, &HttpFault::default()));
     filters.extend(http_filter(extensions, CORS, &Cors::default()));
     filters.extend(http_filter(extensions, "istio.stats", &PluginConfig::default()));
     filters.push(http_filter(extensions, "envoy.filters.http.router", &Router::default())?);
     Some(filters)
+}
+
+/// What sidecars are asked for depends on what is spoken with them. A proxy
+/// without Istio's filter for it gets the same by an expression.
+fn protocols(extensions: &Extensions) -> Option<HttpFilter> {
+    let entry = |protocol: alpn::Protocol, names: [&str; 3]| alpn::AlpnOverride {
+        upstream_protocol: protocol.into(),
+        alpn_override: names.iter().map(ToString::to_string).collect(),
+    };
+    let config = alpn::FilterConfig {
+        alpn_override: vec![
+            entry(alpn::Protocol::Http10, ["istio-http/1.0", "istio", "http/1.0"]),
+            entry(alpn::Protocol::Http11, ["istio-http/1.1", "istio", "http/1.1"]),
+            entry(alpn::Protocol::Http2, ["istio-h2", "istio", "h2"]),
+        ],
+    };
+    http_filter(extensions, "istio.alpn", &config).or_else(|| {
+        let formatter = TypedExtensionConfig {
+            name: "envoy.formatter.cel".to_owned(),
+            typed_config: Some(extensions.pack(&Cel::default())?),
+        };
+        let value = FilterStateValue {
+            key: Some(Key::ObjectKey("envoy.network.application_protocols".to_owned())),
+            value: Some(StateValue::FormatString(SubstitutionFormatString {
+                formatters: vec![formatter],
+                format: Some(Format::TextFormatSource(DataSource {
+                    specifier: Some(Specifier::InlineString(BY_PROTOCOL.to_owned())),
+                    ..DataSource::default()
+                })),
+                ..SubstitutionFormatString::default()
+            })),
+            shared_with_upstream: SharedWithUpstream::Once.into(),
+            ..FilterStateValue::default()
+        };
+        let config = SetFilterState { on_request_headers: vec![value], ..SetFilterState::default() };
+        http_filter(extensions, "envoy.filters.http.set_filter_state", &config)
+    })
 }
 
 fn http_filter<M: Message + Name>(extensions: &Extensions, name: &str, config: &M) -> Option<HttpFilter> {

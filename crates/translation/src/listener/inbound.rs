@@ -1,5 +1,6 @@
 //! The listener for what comes to the own application.
 
+use resources::peer_authentication::MutualTlsMode as Mode;
 use xds::envoy::config::core::v3::TrafficDirection;
 use xds::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
 use xds::envoy::config::route::v3::{
@@ -11,19 +12,24 @@ use xds::resource::Resource;
 
 use super::http::{self, Routes, Side};
 use super::{
-    Reporter, connection, disabled_on, http_inspector, listener_filter, origin_metadata, plain_http, resource,
+    Reporter, connection, disabled_on, http_inspector, listener_filter, origin_metadata, plain_http,
+    resource, tls_inspector,
 };
 use crate::address::socket;
 use crate::cluster::{BLACK_HOLE, INBOUND_PASSTHROUGH, inbound_name};
 use crate::memo::Shared;
 use crate::mesh::INBOUND_PORT;
+use crate::mutual_tls::{self, HTTP_PROTOCOLS, TCP_PROTOCOLS};
 use crate::node::Facets;
 use crate::protocol::Protocol;
 use crate::route::{configuration, everything, to_cluster};
+use crate::snapshot::Policies;
 use crate::telemetry::for_listener;
 
 /// The transport of connections without TLS.
 const RAW: &str = "raw_buffer";
+/// The transport of connections with TLS.
+const TLS: &str = "tls";
 /// Any transport.
 const ANY: &str = "";
 
@@ -32,6 +38,8 @@ const ANY: &str = "";
 pub(crate) struct VirtualInboundKey {
     pub(crate) facets: Shared<Facets>,
     pub(crate) ports: Vec<InboundPort>,
+    /// What ports take, where the proxy has a certificate of the mesh.
+    pub(crate) policies: Option<Shared<Policies>>,
 }
 
 /// A port of the own application.
@@ -46,13 +54,63 @@ pub(crate) struct InboundPort {
     pub(crate) origin: Origin,
 }
 
-/// The filters of a chain, and which connections it takes among those of its
-/// port. A chain with mesh TLS would be one more of these.
+/// What a chain does, and which connections it takes among those of its port.
+#[derive(Debug, Clone)]
 struct Variant {
     /// Empty for any.
     transport: &'static str,
     application_protocols: Vec<String>,
-    filters: Option<Vec<xds::envoy::config::listener::v3::Filter>>,
+    is_http: bool,
+    /// TLS ends here.
+    ends_tls: bool,
+}
+
+impl Variant {
+    fn plain(transport: &'static str, application_protocols: Vec<String>, is_http: bool) -> Self {
+        Self { transport, application_protocols, is_http, ends_tls: false }
+    }
+
+    fn mutual(application_protocols: Vec<String>, is_http: bool) -> Self {
+        Self { transport: TLS, application_protocols, is_http, ends_tls: true }
+    }
+}
+
+fn names(protocols: &[&str]) -> Vec<String> {
+    protocols.iter().map(ToString::to_string).collect()
+}
+
+/// The chains of a port: in the clear or in the mesh's TLS, as what is asked
+/// for tells.
+fn variants(mode: Mode, protocol: Protocol) -> Vec<Variant> {
+    let http = protocol.is_http();
+    let all = [&HTTP_PROTOCOLS[..], &TCP_PROTOCOLS].concat();
+    match (mode, protocol) {
+        // A connection that matches a chain's transport is not compared with those of any transport.
+        (Mode::Disable, Protocol::Detected) => vec![
+            Variant::plain(RAW, plain_http(), true),
+            Variant::plain(RAW, Vec::new(), false),
+            Variant::plain(ANY, Vec::new(), false),
+        ],
+        (Mode::Disable, _) => vec![Variant::plain(ANY, Vec::new(), http)],
+        (Mode::Strict, Protocol::Detected) => {
+            vec![Variant::mutual(names(&HTTP_PROTOCOLS), true), Variant::mutual(Vec::new(), false)]
+        }
+        (Mode::Strict, _) => vec![Variant::mutual(Vec::new(), http)],
+        (_, Protocol::Detected) => vec![
+            Variant::mutual(names(&HTTP_PROTOCOLS), true),
+            Variant::plain(RAW, plain_http(), true),
+            Variant::mutual(names(&TCP_PROTOCOLS), false),
+            Variant::plain(RAW, Vec::new(), false),
+            Variant::plain(TLS, Vec::new(), false),
+        ],
+        _ if http => vec![Variant::mutual(names(&all), true), Variant::plain(RAW, Vec::new(), true)],
+        _ => vec![
+            Variant::mutual(names(&all), false),
+            Variant::plain(RAW, Vec::new(), false),
+            // The application's own TLS.
+            Variant::plain(TLS, Vec::new(), false),
+        ],
+    }
 }
 
 impl VirtualInboundKey {
@@ -71,12 +129,13 @@ impl VirtualInboundKey {
             .collect();
         let original =
             listener_filter(extensions, "envoy.filters.listener.original_dst", &OriginalDst::default(), None);
-        let inspector = http_inspector(extensions, disabled_on(&declared));
+        let http = http_inspector(extensions, disabled_on(&declared));
+        let tls = tls_inspector(extensions, None).filter(|_| self.policies.is_some());
         let listener = Listener {
             name: "virtualInbound".to_owned(),
             address: Some(socket("0.0.0.0", INBOUND_PORT)),
             filter_chains: chains,
-            listener_filters: original.into_iter().chain(inspector).collect(),
+            listener_filters: original.into_iter().chain(tls).chain(http).collect(),
             listener_filters_timeout: Some(prost_types::Duration::default()),
             continue_on_listener_filters_timeout: true,
             traffic_direction: TrafficDirection::Inbound.into(),
@@ -100,66 +159,81 @@ impl VirtualInboundKey {
         })
     }
 
+    /// What connections to a port may be.
+    fn mode(&self, port: u16) -> Mode {
+        self.policies.as_ref().map_or(Mode::Disable, |policies| policies.mode(&self.facets.labels, port))
+    }
+
     fn port_chains(&self, port: &InboundPort) -> Vec<FilterChain> {
-        self.variants(port)
-            .into_iter()
-            .filter_map(|variant| {
-                Some(FilterChain {
-                    name: format!("0.0.0.0_{}", port.port),
-                    filter_chain_match: Some(FilterChainMatch {
-                        destination_port: Some(u32::from(port.port)),
-                        transport_protocol: variant.transport.to_owned(),
-                        application_protocols: variant.application_protocols,
-                        ..FilterChainMatch::default()
-                    }),
-                    filters: variant.filters?,
-                    metadata: origin_metadata(&port.origin),
-                    ..FilterChain::default()
-                })
-            })
-            .collect()
-    }
-
-    fn variants(&self, port: &InboundPort) -> Vec<Variant> {
         let cluster = inbound_name(port.port);
-        let http = |transport, application_protocols| Variant {
-            transport,
-            application_protocols,
-            filters: self.http(&cluster, &format!("0.0.0.0_{}", port.port), Some(port)),
+        let name = format!("0.0.0.0_{}", port.port);
+        let chain = |variant: Variant| {
+            let filters = match variant.is_http {
+                true => self.http(&cluster, &name, Some(port)),
+                false => self.tcp(&cluster),
+            };
+            let mut chain = self.chain(variant, filters?)?;
+            chain.name.clone_from(&name);
+            chain.metadata = origin_metadata(&port.origin);
+            let condition = chain.filter_chain_match.get_or_insert_default();
+            condition.destination_port = Some(u32::from(port.port));
+            Some(chain)
         };
-        let tcp =
-            |transport| Variant { transport, application_protocols: Vec::new(), filters: self.tcp(&cluster) };
-        match port.protocol {
-            // A connection that matches a chain's transport is not compared with those of any transport.
-            Protocol::Detected => vec![http(RAW, plain_http()), tcp(RAW), tcp(ANY)],
-            protocol if protocol.is_http() => vec![http(ANY, Vec::new())],
-            _ => vec![tcp(ANY)],
-        }
+        variants(self.mode(port.port), port.protocol).into_iter().filter_map(chain).collect()
     }
 
-    fn unknown_chains(&self) -> Vec<FilterChain> {
-        let http = self.http(INBOUND_PASSTHROUGH, "0.0.0.0_0", None).map(|filters| FilterChain {
-            name: "virtualInbound-catchall-http".to_owned(),
+    /// A chain without a port; `None` when the proxy cannot do what it should.
+    fn chain(
+        &self,
+        variant: Variant,
+        filters: Vec<xds::envoy::config::listener::v3::Filter>,
+    ) -> Option<FilterChain> {
+        let domain = self.facets.mesh_config.trust_domain();
+        let transport_socket = match variant.ends_tls {
+            true => Some(mutual_tls::inbound(&self.facets.extensions, domain, variant.is_http)?),
+            false => None,
+        };
+        Some(FilterChain {
             filter_chain_match: Some(FilterChainMatch {
-                transport_protocol: RAW.to_owned(),
-                application_protocols: plain_http(),
+                transport_protocol: variant.transport.to_owned(),
+                application_protocols: variant.application_protocols,
                 ..FilterChainMatch::default()
             }),
             filters,
+            transport_socket,
             ..FilterChain::default()
-        });
-        let tcp = [RAW, ANY].into_iter().filter_map(|transport| {
-            Some(FilterChain {
-                name: "virtualInbound".to_owned(),
-                filter_chain_match: Some(FilterChainMatch {
-                    transport_protocol: transport.to_owned(),
-                    ..FilterChainMatch::default()
-                }),
-                filters: self.tcp(INBOUND_PASSTHROUGH)?,
-                ..FilterChain::default()
-            })
-        });
-        http.into_iter().chain(tcp).collect()
+        })
+    }
+
+    /// Chains for ports without a service: those that a policy names, then
+    /// all others.
+    fn unknown_chains(&self) -> Vec<FilterChain> {
+        let mut chains = Vec::new();
+        let labels = &self.facets.labels;
+        let named = self.policies.iter().flat_map(|policies| policies.named_ports(labels));
+        for port in named.filter(|port| !self.ports.iter().any(|own| own.port == *port)) {
+            for mut chain in self.passthrough_chains(self.mode(port)) {
+                let condition = chain.filter_chain_match.get_or_insert_default();
+                condition.destination_port = Some(u32::from(port));
+                chains.push(chain);
+            }
+        }
+        let policies = self.policies.as_ref();
+        let mode = policies.map_or(Mode::Disable, |policies| policies.mode_of_others(labels));
+        chains.extend(self.passthrough_chains(mode));
+        chains
+    }
+
+    fn passthrough_chains(&self, mode: Mode) -> Vec<FilterChain> {
+        let chain = |variant: Variant| {
+            let (name, filters) = match variant.is_http {
+                true => ("virtualInbound-catchall-http", self.http(INBOUND_PASSTHROUGH, "0.0.0.0_0", None)),
+                false => ("virtualInbound", self.tcp(INBOUND_PASSTHROUGH)),
+            };
+            let chain = self.chain(variant, filters?)?;
+            Some(FilterChain { name: name.to_owned(), ..chain })
+        };
+        variants(mode, Protocol::Detected).into_iter().filter_map(chain).collect()
     }
 
     fn tcp(&self, cluster: &str) -> Option<Vec<xds::envoy::config::listener::v3::Filter>> {
