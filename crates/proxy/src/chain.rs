@@ -10,6 +10,7 @@ use routing::listener::{Direction, Listener};
 use routing::tcp_proxy::TcpProxy;
 use tokio::sync::Notify;
 
+use crate::connection_limits::Limit;
 use crate::logs::Log;
 use crate::report::Reporting;
 use crate::stats::HttpStats;
@@ -26,6 +27,8 @@ pub struct Chain {
     pub current: Cell<bool>,
     /// It no longer has it.
     pub gone: Notify,
+    /// How many connections it may have.
+    pub limit: Option<Limit>,
     /// What it does.
     pub kind: Kind,
 }
@@ -98,6 +101,12 @@ impl Chain {
             listener: listener.clone(),
             current: Cell::new(true),
             gone: Notify::new(),
+            limit: Limit::new(
+                &worker.shared.connection_limits,
+                &worker.shared.registry,
+                &listener.name,
+                config,
+            ),
             kind,
         }
     }

@@ -12,6 +12,7 @@ use telemetry::log_writer::LogWriter;
 use telemetry::metrics::Registry;
 use tokio::sync::Notify;
 
+use crate::connection_limits::ConnectionLimits;
 use crate::identity::Identity;
 use crate::overload::Overload;
 use crate::upstream::protection::Protections;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub overload: Overload,
     /// What workers share about clusters.
     pub protections: Protections,
+    /// What workers share about limited filter chains.
+    pub connection_limits: ConnectionLimits,
     /// When the proxy started.
     pub started: Instant,
     /// The same as wall-clock time.
@@ -64,6 +67,7 @@ impl Shared {
         logs: LogWriter,
         upstream_tos: Option<u32>,
         memory_limit: Option<u64>,
+        connection_limit: Option<u32>,
     ) -> Shared {
         Shared {
             config: ArcSwap::default(),
@@ -77,8 +81,9 @@ impl Shared {
             registry: Registry::default(),
             logs,
             upstream_tos,
-            overload: Overload::new(memory_limit),
+            overload: Overload::new(memory_limit, connection_limit),
             protections: Protections::default(),
+            connection_limits: ConnectionLimits::default(),
             started: Instant::now(),
             started_at: SystemTime::now(),
         }

@@ -23,6 +23,8 @@ pub struct MeshConfig {
     pub access_log_format: String,
     /// Whether lines are text or JSON.
     pub access_log_encoding: AccessLogEncoding,
+    /// Where sidecars are an HTTP proxy for applications that ask for one; 0 means nowhere.
+    pub proxy_http_port: u16,
 }
 
 /// The form of the lines of an access log.

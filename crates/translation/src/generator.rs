@@ -84,6 +84,10 @@ struct SharedKey {
     inline: Vec<Shared<Endpoints>>,
     /// Only when a rule looks at the labels of clients.
     client: Option<Shared<Facets>>,
+    /// Only when endpoints of several places stand in clusters themselves.
+    place: Option<Shared<Place>>,
+    /// Where applications find an HTTP proxy.
+    http_proxy: Option<u16>,
 }
 
 /// What such nodes have in common.
@@ -124,12 +128,15 @@ impl Generator {
         let reads_client = snapshot.rules.reads_client() || snapshot.virtual_services.reads_client();
         let captures_names = facets.captures_names;
         let known_scope = scope.clone();
+        let place = outbound::has_places(snapshot, &scope).then(|| Shared::new(Place::of(&facets)));
         let shared = SharedKey {
             inline: outbound::inline_endpoints(snapshot, &scope),
             scope,
             extensions: self.extensions.intern(facets.extensions.clone()),
             rules: snapshot.rules.clone(),
             client: reads_client.then(|| facets.clone()),
+            place,
+            http_proxy: facets.http_proxy(),
         };
         let key = PlanKey {
             shared,
@@ -304,6 +311,8 @@ fn scene<'a>(
         extensions: &key.extensions,
         scope: &key.scope,
         client,
+        place: key.place.as_ref(),
+        http_proxy: key.http_proxy,
     }
 }
 

@@ -150,6 +150,10 @@ impl Record for View<'_, '_> {
         if name.starts_with(':') { None } else { head.find(name) }
     }
 
+    fn response_trailer(&self, name: &str) -> Option<&[u8]> {
+        self.exchange.response_trailers.as_ref()?.find(name)
+    }
+
     fn protocol(&self) -> Option<&str> {
         Some(match self.exchange.connection.version {
             Version::Http2 => "HTTP/2",

@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use h2::{Ping, PingPong};
 use http::Response;
-use routing::http2::Http2;
+use routing::http2::{Http2, Keepalive};
 use routing::retry::Reset;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -20,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::http1::head::Head;
 use crate::http2::head;
+use crate::http2::keepalive::{self, Pings};
 use crate::http2::stream::{Incoming, Outgoing};
 use crate::stats::ClusterStats;
 use crate::upstream::connect::ConnectError;
@@ -69,7 +69,8 @@ pub struct Connection {
     open: Cell<bool>,
     idle_since: Cell<Instant>,
     close: Notify,
-    ping: RefCell<Option<PingPong>>,
+    pings: Pings,
+    keepalive: Option<Keepalive>,
     stats: Rc<ClusterStats>,
 }
 
@@ -217,7 +218,8 @@ impl Connection {
             open: Cell::new(true),
             idle_since: Cell::new(Instant::now()),
             close: Notify::new(),
-            ping: RefCell::new(driver.ping_pong()),
+            pings: RefCell::new(driver.ping_pong()),
+            keepalive: options.keepalive,
             stats,
         });
         tokio::task::spawn_local(drive(connection.clone(), driver, slot));
@@ -243,11 +245,8 @@ impl Connection {
     /// to a ping.
     async fn accepts_upgrades(&self) -> bool {
         if !self.sender.is_extended_connect_protocol_enabled() {
-            let ping = self.ping.borrow_mut().take();
-            if let Some(mut ping) = ping {
-                // A connection that is gone accepts nothing.
-                let _ = ping.ping(Ping::opaque()).await;
-            }
+            // A connection that is gone accepts nothing.
+            let _ = keepalive::answered(&self.pings).await;
         }
         self.sender.is_extended_connect_protocol_enabled()
     }
@@ -315,6 +314,9 @@ async fn drive(
             }
         }
         () = connection.close.notified() => {}
+        () = keepalive::lost(&connection.pings, connection.keepalive) => {
+            tracing::debug!("HTTP/2 connection to an upstream: a ping was not answered");
+        }
     }
     connection.open.set(false);
     connection.stats.closed(1);

@@ -43,15 +43,27 @@ pub fn proxy(listeners: Value, clusters: Value) -> Proxy {
     Proxy { address, handle: Some(handle) }
 }
 
+/// A proxy on one worker with a bootstrap of one listener.
+pub fn proxy_with(bootstrap: Value) -> Proxy {
+    let handle = start_with(&bootstrap, 1, Arc::default());
+    let address = handle.listening().first().expect("one listener").1;
+    Proxy { address, handle: Some(handle) }
+}
+
 /// A proxy on so many workers, with the sockets of one before it.
 pub fn proxy_on(listeners: Value, clusters: Value, workers: usize, sockets: Arc<Sockets>) -> Handle {
     let bootstrap = json!({"static_resources": {"listeners": listeners, "clusters": clusters}});
-    let config = StaticConfig::from_json(&bootstrap).expect("a test's own configuration");
+    start_with(&bootstrap, workers, sockets)
+}
+
+fn start_with(bootstrap: &Value, workers: usize, sockets: Arc<Sockets>) -> Handle {
+    let config = StaticConfig::from_json(bootstrap).expect("a test's own configuration");
     let options = ProxyOptions {
         node: xds::json::decode(&json!({"id": "sidecar~10.44.0.2~a-1.default~default.svc.cluster.local",
             "metadata": {"WORKLOAD_NAME": "a-v1", "NAMESPACE": "default", "LABELS": {"app": "a", "version": "v1"}}}))
         .expect("a test's own node"),
         static_resources: config.resources,
+        connection_limit: config.connection_limit,
         concurrency: workers,
         sockets,
         // Not where the listeners are: sockets are known by the address that was asked for.

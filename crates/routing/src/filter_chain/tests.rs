@@ -8,6 +8,7 @@ fn chain(name: &str) -> Arc<FilterChain> {
         transport: Transport::Plain,
         terminal: Terminal::Close,
         stats: None,
+        connection_limit: None,
         skipped: Vec::new(),
     })
 }

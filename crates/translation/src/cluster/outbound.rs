@@ -18,7 +18,7 @@ use xds::type_url;
 use super::inbound::number;
 use super::{outbound_name, policy, service_metadata, unlimited};
 use crate::address::duration;
-use crate::endpoint::{EndpointsKey, Preference};
+use crate::endpoint::{EndpointsKey, Place, Preference};
 use crate::extensions::Extensions;
 use crate::memo::Shared;
 use crate::mesh::{CONNECT_TIMEOUT, DNS_REFRESH};
@@ -39,6 +39,8 @@ pub(crate) struct OutboundKey {
     pub(crate) endpoints: Option<Shared<Endpoints>>,
     pub(crate) kind: Kind,
     pub(crate) extensions: Shared<Extensions>,
+    /// Only where the cluster itself holds endpoints that are preferred by it.
+    pub(crate) place: Option<Shared<Place>>,
 }
 
 /// How Envoy finds the endpoints of a service.
@@ -105,7 +107,7 @@ impl OutboundKey {
             port: self.port,
             labels: self.labels(),
             endpoints,
-            preference: None,
+            preference: self.preference().map(Shared::new).zip(self.place.clone()),
         };
         let mut assignment = key.assignment();
         if discovery(&self.service, self.kind) == DiscoveryType::LogicalDns {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use resources::destination_rule::{
     ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, ConsistentHashLb, H2UpgradePolicy,
     HashAlgorithm, HttpSettings, LoadBalancerPolicy, LoadBalancerSettings,
-    OutlierDetection as RuleOutlierDetection, RetryBudget, SimpleLb, TcpKeepalive as RuleKeepalive,
+    OutlierDetection as RuleOutlierDetection, ProxyProtocol, RetryBudget, SimpleLb,
+    TcpKeepalive as RuleKeepalive,
 };
 use xds::envoy::config::cluster::v3::circuit_breakers::thresholds::RetryBudget as XdsRetryBudget;
 use xds::envoy::config::cluster::v3::cluster::common_lb_config::LocalityConfigSpecifier;
@@ -39,7 +40,7 @@ use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::{
 use xds::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
 use xds::envoy::r#type::v3::Percent;
 
-use super::{as_downstream, as_http1, as_http2, http_options, unlimited_thresholds};
+use super::{announce, as_downstream, as_http1, as_http2, http_options, unlimited_thresholds};
 use crate::address::duration;
 use crate::endpoint::Preference;
 use crate::extensions::Extensions;
@@ -57,11 +58,12 @@ pub(super) struct Policy {
     outlier_detection: Option<RuleOutlierDetection>,
     tls: Option<ClientTlsSettings>,
     retry_budget: Option<RetryBudget>,
+    proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Policy {
     /// The rule's policy, field by field replaced by the subset's; what is said
-    /// for the port replaces all of it.
+    /// for the port replaces all that can be said for one.
     pub(super) fn of(rule: &Rule, subset: &str, port: u16) -> Self {
         let mut policy = Self::default();
         let top = rule.policy.iter().map(|(policy, _)| policy);
@@ -72,13 +74,14 @@ impl Policy {
             policy.outlier_detection = layer.outlier_detection.clone().or(policy.outlier_detection);
             policy.tls = layer.tls.clone().or(policy.tls);
             policy.retry_budget = layer.retry_budget.clone().or(policy.retry_budget);
+            policy.proxy_protocol = layer.proxy_protocol.clone().or(policy.proxy_protocol);
             if let Some(own) = layer.port_level_settings.iter().find(|own| own.port == Some(port)) {
                 policy = Self {
                     load_balancer: own.load_balancer.clone(),
                     connection_pool: own.connection_pool.clone(),
                     outlier_detection: own.outlier_detection.clone(),
                     tls: own.tls.clone(),
-                    retry_budget: None,
+                    ..policy
                 };
             }
         }
@@ -131,6 +134,9 @@ pub(super) fn apply(
     cluster.outlier_detection = policy.outlier_detection.as_ref().map(outlier_detection);
     if let Some(tls) = &policy.tls {
         secure(cluster, tls, port, extensions, service);
+    }
+    if let Some(protocol) = &policy.proxy_protocol {
+        announce::apply(cluster, protocol.version, extensions);
     }
 }
 

@@ -86,6 +86,10 @@ pub(super) struct Scene<'a> {
     pub(super) scope: &'a Scope,
     /// The node itself, where rules may look at it.
     pub(super) client: Option<&'a Shared<Facets>>,
+    /// Where the node is, where clusters may look at it.
+    pub(super) place: Option<&'a Shared<Place>>,
+    /// Where applications find an HTTP proxy.
+    pub(super) http_proxy: Option<u16>,
 }
 
 impl Scene<'_> {
