@@ -14,11 +14,12 @@ use routing::cluster::Discovery;
 use routing::compile::{Changes, Compiled, Resolution, compile};
 use routing::config::Config;
 use routing::decision::{self, Decision, Forwarding, Outcome};
-use routing::filter_chain::{ConnectionInfo, FilterChain, Terminal, Transport};
+use routing::filter_chain::{ConnectionInfo, FilterChain, Terminal};
 use routing::hcm::HttpConnectionManager;
 use routing::header_mutation::HeaderMutations;
 use routing::listener::Listener;
 use routing::path::Normalized;
+use routing::tls::Transport;
 use translation::node::Node;
 use translation::snapshot::Snapshot;
 use xds::origin::Origin;
@@ -115,7 +116,7 @@ fn answer(
     explanation.listener = Some(listener.name.to_string());
     let Some(chain) = chain_of(listener, request, destination) else { return Answer::Closed };
     explanation.filter_chain = Some(chain.name.to_string()).filter(|name| !name.is_empty());
-    if chain.transport == Transport::Tls && request.scheme != "https" {
+    if matches!(chain.transport, Transport::Tls(_)) && request.scheme != "https" {
         return Answer::Closed;
     }
     match &chain.terminal {
@@ -218,10 +219,7 @@ fn forward(
         destinations: scene.destinations(share_of_each(options, &forwarding.cluster_name)),
         timeout: forwarding.timeout,
         retries: forwarding.retry.filter(|retry| retry.attempts > 0).map(Retries::of),
-        faults: forwarding
-            .fault
-            .filter(|fault| fault.applies(request, &forwarding.cluster_name))
-            .map(Faults::of),
+        faults: decision.fault.map(Faults::of),
         path,
         host: options.host_rewrite.as_ref().map(view::host_rewrite),
         request_headers: decision.request_mutations().filter(of_all).flat_map(view::header_changes).collect(),

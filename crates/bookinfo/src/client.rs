@@ -7,8 +7,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::tls::Tls;
+
+const HTTPS: u16 = 443;
 
 /// A complete answer.
 pub(crate) struct Answer {
@@ -47,8 +52,26 @@ pub(crate) async fn get(
     timeout(limit, exchange(stream, host, path, headers)).await.map_err(|_| timed_out())?
 }
 
+/// Gets `https://host path`: as [`get`], with the certificate checked.
+pub(crate) async fn get_over_tls(
+    host: &str,
+    path: &str,
+    headers: HeaderMap,
+    limit: Duration,
+    tls: &Tls,
+) -> Result<Answer, CallError> {
+    let timed_out = || CallError::TimedOut { host: host.to_owned(), limit };
+    let connect = |source| CallError::Connect { host: host.to_owned(), source };
+    let connecting = async {
+        let stream = TcpStream::connect((host, HTTPS)).await?;
+        tls.connect(host, stream).await
+    };
+    let stream = timeout(limit, connecting).await.map_err(|_| timed_out())?.map_err(connect)?;
+    timeout(limit, exchange(stream, host, path, headers)).await.map_err(|_| timed_out())?
+}
+
 async fn exchange(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     host: &str,
     path: &str,
     headers: HeaderMap,

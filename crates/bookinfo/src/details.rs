@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use crate::server::{Handler, Reply, json as json_reply, not_found};
+use crate::tls::Tls;
 use crate::{Settings, client, forwarding};
 
 /// The book that v2 asks for.
@@ -37,16 +38,15 @@ impl Details {
     }
 
     async fn external_details(&self, id: i64, headers: &HeaderMap) -> Result<Value, String> {
-        if !self.settings.do_not_encrypt {
-            return Err(format!(
-                "TLS to {BOOKS_HOST} is the mesh's to originate: set DO_NOT_ENCRYPT=true and apply the ServiceEntry"
-            ));
-        }
-        let host = format!("{BOOKS_HOST}:80");
         let path = format!("/books/v1/volumes?q=isbn:{ISBN}");
-        let answer = client::get(&host, &path, forwarding::from_service(headers), EXTERNAL_LIMIT)
-            .await
-            .map_err(|error| error.to_string())?;
+        let headers = forwarding::from_service(headers);
+        let asked = if self.settings.do_not_encrypt {
+            client::get(&format!("{BOOKS_HOST}:80"), &path, headers, EXTERNAL_LIMIT).await
+        } else {
+            let tls = Tls::new(self.settings.authorities.as_deref()).map_err(|error| error.to_string())?;
+            client::get_over_tls(BOOKS_HOST, &path, headers, EXTERNAL_LIMIT, &tls).await
+        };
+        let answer = asked.map_err(|error| error.to_string())?;
         let volumes: Value = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
         book_of(id, &volumes["items"][0]["volumeInfo"])
             .ok_or_else(|| format!("{BOOKS_HOST} answered {} without a book", answer.status))

@@ -6,6 +6,9 @@
 //! tries reviews twice with 3 s each, and reviews allows ratings 10 s when its
 //! stars are black and 2.5 s otherwise.
 //!
+//! Beside them stand the two databases that ratings v2 may ask, with the two
+//! rows that the sample needs.
+//!
 //! The crate knows nothing of a mesh.  It reads its settings from the
 //! environment ([`Settings::from_env`]), answers HTTP/1.1, and forwards the
 //! trace headers of a request to the calls that the request causes.
@@ -18,6 +21,7 @@
 //! ```
 
 mod client;
+mod database;
 mod details;
 mod forwarding;
 mod metrics;
@@ -26,11 +30,14 @@ mod ratings;
 mod reviews;
 mod server;
 mod settings;
+mod tls;
+
+use database::mysql::client::Account;
 
 pub use server::Error;
 pub use settings::Settings;
 
-/// Which of the four services a process is.
+/// Which of the services a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     /// The page a person looks at.
@@ -41,11 +48,16 @@ pub enum Service {
     Reviews,
     /// Stars per reviewer.
     Ratings,
+    /// Where ratings v2 may keep its stars: a MySQL server.
+    Mysqldb,
+    /// Where ratings v2 may keep its stars: a MongoDB server.
+    Mongodb,
 }
 
 impl Service {
     /// The names that [`Service::parse`] knows, in calling order.
-    pub const NAMES: [&'static str; 4] = ["productpage", "details", "reviews", "ratings"];
+    pub const NAMES: [&'static str; 6] =
+        ["productpage", "details", "reviews", "ratings", "mysqldb", "mongodb"];
 
     /// The service of that name, if there is one.
     pub fn parse(name: &str) -> Option<Self> {
@@ -54,7 +66,18 @@ impl Service {
             "details" => Some(Self::Details),
             "reviews" => Some(Self::Reviews),
             "ratings" => Some(Self::Ratings),
+            "mysqldb" => Some(Self::Mysqldb),
+            "mongodb" => Some(Self::Mongodb),
             _ => None,
+        }
+    }
+
+    /// The port that it listens on unless told otherwise.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Mysqldb => 3306,
+            Self::Mongodb => 27017,
+            Self::Productpage | Self::Details | Self::Reviews | Self::Ratings => 9080,
         }
     }
 }
@@ -66,6 +89,11 @@ pub async fn serve(service: Service, port: u16, settings: Settings) -> Result<()
         Service::Details => server::run(port, details::Details::new(settings)).await,
         Service::Reviews => server::run(port, reviews::Reviews::new(settings)).await,
         Service::Ratings => server::run(port, ratings::Ratings::new(settings)).await,
+        Service::Mysqldb => {
+            let Account { user, password, .. } = settings.mysql;
+            server::run_sessions(port, database::mysql::server::Database::new(&user, &password)).await
+        }
+        Service::Mongodb => server::run_sessions(port, database::mongo::server::Database).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP/1.1 server that all four services share.
+//! The servers that the services share: HTTP/1.1, and sessions of a database.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A response with its whole body.
@@ -39,29 +40,71 @@ pub enum Error {
     Signals(#[source] std::io::Error),
 }
 
+/// Something that talks with a client in its own way.
+pub(crate) trait Session: Send + Sync + 'static {
+    fn serve<S>(&self, stream: S) -> impl Future<Output = std::io::Result<()>> + Send
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send;
+}
+
 /// Serves `handler` until SIGTERM or SIGINT; open requests are finished.
 pub(crate) async fn run<H: Handler>(port: u16, handler: H) -> Result<(), Error> {
+    let handler = Arc::new(handler);
+    let graceful = GracefulShutdown::new();
+    accept(port, |stream| {
+        tokio::spawn(serve_connection(stream, Arc::clone(&handler), &graceful));
+    })
+    .await?;
+    graceful.shutdown().await;
+    Ok(())
+}
+
+/// Serves sessions until SIGTERM or SIGINT, which end them.
+pub(crate) async fn run_sessions<T: Session>(port: u16, server: T) -> Result<(), Error> {
+    let server = Arc::new(server);
+    accept(port, |stream| {
+        tokio::spawn(serve_session(stream, Arc::clone(&server)));
+    })
+    .await
+}
+
+/// Hands out connections until SIGTERM or SIGINT, and leaves the port then.
+async fn accept(port: u16, mut begin: impl FnMut(TcpStream)) -> Result<(), Error> {
     let listener = listen(port).await.map_err(|source| Error::Listen { port, source })?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-    let handler = Arc::new(handler);
-    let graceful = GracefulShutdown::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
                     let _ = stream.set_nodelay(true);
-                    let connection = serve_connection(stream, Arc::clone(&handler), &graceful);
-                    tokio::spawn(connection);
+                    begin(stream);
                 }
             }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
         }
     }
-    drop(listener);
-    graceful.shutdown().await;
-    Ok(())
+}
+
+async fn serve_session<T: Session>(stream: TcpStream, server: Arc<T>) {
+    if let Err(error) = server.serve(stream).await {
+        tracing::debug!(%error, "session ended early");
+    }
+}
+
+/// Serves sessions on a free port of loopback: its address.
+#[cfg(test)]
+pub(crate) async fn spawn_session<T: Session>(server: T) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let server = Arc::new(server);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve_session(stream, Arc::clone(&server)));
+        }
+    });
+    address
 }
 
 /// Both families where the host has IPv6, else IPv4 alone.
@@ -73,7 +116,7 @@ async fn listen(port: u16) -> std::io::Result<TcpListener> {
 }
 
 fn serve_connection<H: Handler>(
-    stream: tokio::net::TcpStream,
+    stream: TcpStream,
     handler: Arc<H>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + use<H> {

@@ -1,9 +1,12 @@
 //! What the environment may say, each setting under the name that Istio's
 //! bookinfo reads it by.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// Settings of all four services; each reads its own.
+use crate::database::mysql::client::Account;
+
+/// Settings of all services; each reads its own.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `DETAILS_HOSTNAME`, `DETAILS_SERVICE_PORT`: `host:port` of details.
@@ -22,13 +25,25 @@ pub struct Settings {
     pub pod_name: String,
     /// `CLUSTER_NAME`: the cluster's name, shown by reviews; `null` when unset.
     pub cluster_name: String,
-    /// `SERVICE_VERSION`: `v1`, or a variant of ratings that misbehaves.
+    /// `SERVICE_VERSION`: `v1`, `v2` with its stars in a database, or a variant
+    /// of ratings that misbehaves.
     pub service_version: String,
     /// `ENABLE_EXTERNAL_BOOK_SERVICE`: details asks Google Books, false by
     /// default.
     pub external_book_service: bool,
     /// `DO_NOT_ENCRYPT`: the external call is plain HTTP on port 80.
     pub do_not_encrypt: bool,
+    /// `SSL_CERT_FILE`: authorities that may vouch for the external service; the
+    /// system's when unset.
+    pub authorities: Option<PathBuf>,
+    /// `DB_TYPE` is `mysql`: ratings v2 asks MySQL, MongoDB otherwise.
+    pub uses_mysql: bool,
+    /// `MYSQL_DB_HOST`, `_PORT`, `_USER`, `_PASSWORD`: the account with which
+    /// ratings v2 asks, and the one that the MySQL server lets in;
+    /// `MYSQL_ROOT_PASSWORD` is the server's name for its password.
+    pub(crate) mysql: Account,
+    /// `MONGO_DB_URL`: `mongodb://mongodb:27017/test` by default.
+    pub mongo_url: String,
 }
 
 impl Settings {
@@ -69,6 +84,15 @@ impl Settings {
             service_version: get("SERVICE_VERSION", "v1"),
             external_book_service: is_true("ENABLE_EXTERNAL_BOOK_SERVICE"),
             do_not_encrypt: is_true("DO_NOT_ENCRYPT"),
+            authorities: lookup("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from),
+            uses_mysql: get("DB_TYPE", "").eq_ignore_ascii_case("mysql"),
+            mysql: Account {
+                address: format!("{}:{}", get("MYSQL_DB_HOST", "mysqldb"), get("MYSQL_DB_PORT", "3306")),
+                user: get("MYSQL_DB_USER", "root"),
+                password: lookup("MYSQL_ROOT_PASSWORD")
+                    .unwrap_or_else(|| get("MYSQL_DB_PASSWORD", "password")),
+            },
+            mongo_url: get("MONGO_DB_URL", "mongodb://mongodb:27017/test"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The aggregated discovery service over gRPC, both forms.
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,8 +23,12 @@ use xds::envoy::service::discovery::v3::{
 use xds::subscription::Protocol;
 use xds::subscription::server::Reply;
 
+use crate::ca::Ca;
+use crate::caller::Caller;
+use crate::certificates::Certificates;
 use crate::connection::{self, Request, Requests};
 use crate::mesh::Mesh;
+use crate::secured::Secured;
 
 const SERVICE: &str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
 const STATE_OF_THE_WORLD: &str =
@@ -47,6 +52,24 @@ pub(crate) async fn serve(listener: TcpListener, mesh: Arc<Mesh>) {
         .await;
     if let Err(error) = served {
         tracing::error!(%error, "xDS server ended");
+    }
+}
+
+/// Serves xDS and certificates to callers that are known by their certificates.
+pub(crate) async fn serve_secured(
+    connections: mpsc::Receiver<io::Result<Secured>>,
+    mesh: Arc<Mesh>,
+    ca: Arc<Ca>,
+) {
+    let served = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .add_service(Discovery { mesh })
+        .add_service(Certificates { ca })
+        .serve_with_incoming(ReceiverStream::new(connections))
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "secured xDS server ended");
     }
 }
 
@@ -97,8 +120,9 @@ impl StreamingService<DiscoveryRequest> for StateOfTheWorldMethod {
     type Future = Answer<DiscoveryResponse>;
 
     fn call(&mut self, request: tonic::Request<Streaming<DiscoveryRequest>>) -> Self::Future {
+        let caller = Caller::of(request.extensions());
         let requests = StateOfTheWorldRequests(request.into_inner());
-        let replies = start(&self.0, Protocol::StateOfTheWorld, requests);
+        let replies = start(&self.0, Protocol::StateOfTheWorld, caller, requests);
         let replies = replies.filter_map(async |reply| match reply {
             Ok(Reply::StateOfTheWorld(reply)) => Some(Ok(reply)),
             Ok(Reply::Delta(_)) => None,
@@ -117,8 +141,9 @@ impl StreamingService<DeltaDiscoveryRequest> for DeltaMethod {
     type Future = Answer<DeltaDiscoveryResponse>;
 
     fn call(&mut self, request: tonic::Request<Streaming<DeltaDiscoveryRequest>>) -> Self::Future {
+        let caller = Caller::of(request.extensions());
         let requests = DeltaRequests(request.into_inner());
-        let replies = start(&self.0, Protocol::Delta, requests);
+        let replies = start(&self.0, Protocol::Delta, caller, requests);
         let replies = replies.filter_map(async |reply| match reply {
             Ok(Reply::Delta(reply)) => Some(Ok(reply)),
             Ok(Reply::StateOfTheWorld(_)) => None,
@@ -132,10 +157,11 @@ impl StreamingService<DeltaDiscoveryRequest> for DeltaMethod {
 fn start(
     mesh: &Arc<Mesh>,
     protocol: Protocol,
+    caller: Caller,
     requests: impl Requests + 'static,
 ) -> ReceiverStream<Result<Reply, Status>> {
     let (sender, receiver) = mpsc::channel(UNSENT_REPLIES);
-    tokio::spawn(connection::serve(Arc::clone(mesh), protocol, requests, sender));
+    tokio::spawn(connection::serve(Arc::clone(mesh), protocol, caller, requests, sender));
     ReceiverStream::new(receiver)
 }
 

@@ -15,6 +15,7 @@ use xds::resource::ResourceSet;
 use xds::subscription::Protocol;
 use xds::subscription::server::{Event, Reply, Stream, Summary};
 
+use crate::caller::Caller;
 use crate::mesh::{Mesh, Published};
 use crate::registry::Place;
 
@@ -49,10 +50,11 @@ pub(crate) trait Requests: Send {
 pub(crate) async fn serve(
     mesh: Arc<Mesh>,
     protocol: Protocol,
+    caller: Caller,
     mut requests: impl Requests,
     replies: mpsc::Sender<Result<Reply, Status>>,
 ) {
-    match begin(&mesh, protocol, &mut requests).await {
+    match begin(&mesh, protocol, &caller, &mut requests).await {
         Ok(Some(mut connection)) => {
             if let Err(status) = connection.run(&mut requests, &replies).await {
                 let _ = replies.send(Err(status)).await;
@@ -70,11 +72,13 @@ pub(crate) async fn serve(
 async fn begin(
     mesh: &Arc<Mesh>,
     protocol: Protocol,
+    caller: &Caller,
     requests: &mut impl Requests,
 ) -> Result<Option<Connection>, Status> {
     let Some(first) = requests.next().await? else { return Ok(None) };
     let told = first.node().ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
     let node = Node::from_xds(told).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    caller.check(&node)?;
     let status = status_of(&node, told, protocol);
     tracing::info!(node = node.id, agent = status.user_agent, "proxy connected");
     let published = mesh.subscribe();

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -11,17 +12,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::ca::Ca;
 use crate::debug;
 use crate::mesh::Mesh;
 
 type Reply = Response<Full<Bytes>>;
 
 /// Serves until the task is dropped.
-pub(crate) async fn serve(listener: TcpListener, mesh: Arc<Mesh>) {
+pub(crate) async fn serve(listener: TcpListener, mesh: Arc<Mesh>, ca: Option<Arc<Ca>>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(stream, Arc::clone(&mesh)));
+                tokio::spawn(connection(stream, Arc::clone(&mesh), ca.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "accept on the monitoring port");
@@ -31,10 +33,10 @@ pub(crate) async fn serve(listener: TcpListener, mesh: Arc<Mesh>) {
     }
 }
 
-async fn connection(stream: TcpStream, mesh: Arc<Mesh>) {
+async fn connection(stream: TcpStream, mesh: Arc<Mesh>, ca: Option<Arc<Ca>>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let mesh = Arc::clone(&mesh);
-        async move { Ok::<_, Infallible>(handle(&mesh, &request)) }
+        let (mesh, ca) = (Arc::clone(&mesh), ca.clone());
+        async move { Ok::<_, Infallible>(handle(&mesh, ca.as_deref(), &request)) }
     });
     let served =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -43,13 +45,15 @@ async fn connection(stream: TcpStream, mesh: Arc<Mesh>) {
     }
 }
 
-fn handle(mesh: &Mesh, request: &Request<Incoming>) -> Reply {
+fn handle(mesh: &Mesh, ca: Option<&Ca>, request: &Request<Incoming>) -> Reply {
     match request.uri().path() {
         "/ready" => reply("text/plain", "ready\n".to_owned()),
         "/version" => reply("text/plain", concat!(env!("CARGO_PKG_VERSION"), "\n").to_owned()),
         "/metrics" => {
             let published = mesh.published();
-            let text = mesh.metrics.text(mesh.registry.proxies().len(), published.snapshot.service_count());
+            let mut text =
+                mesh.metrics.text(mesh.registry.proxies().len(), published.snapshot.service_count());
+            text.extend(ca.map(|ca| ca.metrics_text(SystemTime::now())));
             reply("text/plain; version=0.0.4", text)
         }
         "/debug/syncz" => reply("application/json", json(&debug::syncz(mesh))),

@@ -29,7 +29,7 @@ impl Plane {
     async fn start(objects: Vec<Arc<Object>>) -> Self {
         let (store, receiver) = watch::channel(Arc::new(state(1, objects)));
         let address = "127.0.0.1:0".parse().expect("an address");
-        let options = Options { xds: Some(address), monitoring: Some(address) };
+        let options = Options { xds: Some(address), monitoring: Some(address), ..Options::default() };
         let plane = ControlPlane::start(receiver, &options).await.expect("it listens");
         Self { store, plane }
     }

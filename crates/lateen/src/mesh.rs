@@ -67,7 +67,8 @@ async fn start(world: local::World) -> anyhow::Result<local::Parts> {
         (cluster, is_the_clusters),
     ]);
     let at = |port| SocketAddr::new(IpAddr::V4(local::CONTROL_PLANE_ADDRESS), port);
-    let options = Options { xds: Some(at(XDS_PORT)), monitoring: Some(at(MONITORING_PORT)) };
+    let options =
+        Options { xds: Some(at(XDS_PORT)), monitoring: Some(at(MONITORING_PORT)), ..Options::default() };
     let control_plane = ControlPlane::start(states_of(merged.clone()), &options).await?;
 
     let mesh = Arc::new(Mesh { directory, merged, control_plane });

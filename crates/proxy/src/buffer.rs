@@ -102,6 +102,7 @@ pub struct Pool {
     normal: RefCell<Vec<Vec<u8>>>,
     large: RefCell<Vec<Vec<u8>>>,
     growing: RefCell<Vec<Vec<u8>>>,
+    scratch: RefCell<Vec<u8>>,
 }
 
 impl Pool {
@@ -161,10 +162,21 @@ impl Pool {
         }
     }
 
+    /// Memory through which bytes pass within one call.
+    pub fn take_scratch(&self) -> Vec<u8> {
+        self.scratch.take()
+    }
+
+    /// Takes it back.
+    pub fn give_scratch(&self, scratch: Vec<u8>) {
+        self.scratch.replace(scratch);
+    }
+
     /// Lets go of buffers beyond what a quiet worker needs.
     pub fn shrink(&self) {
         self.normal.borrow_mut().truncate(8);
         self.large.borrow_mut().clear();
         self.growing.borrow_mut().truncate(8);
+        self.scratch.replace(Vec::new());
     }
 }

@@ -4,16 +4,18 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use routing::filter_chain::{FilterChain, Terminal, Transport};
+use routing::filter_chain::{FilterChain, Terminal};
 use routing::hcm::HttpConnectionManager;
 use routing::listener::{Direction, Listener};
 use routing::tcp_proxy::TcpProxy;
+use routing::tls::Transport;
 use tokio::sync::Notify;
 
 use crate::connection_limits::Limit;
 use crate::logs::Log;
 use crate::report::Reporting;
 use crate::stats::HttpStats;
+use crate::tls::stats::{Owner, TlsStats};
 use crate::worker::Worker;
 
 /// A filter chain in use by a worker.
@@ -21,8 +23,6 @@ use crate::worker::Worker;
 pub struct Chain {
     /// Its configuration, which keeps its address while this lives.
     pub config: Arc<FilterChain>,
-    /// The listener that it belongs to.
-    pub listener: Arc<Listener>,
     /// Whether the configuration still has it.
     pub current: Cell<bool>,
     /// It no longer has it.
@@ -31,6 +31,8 @@ pub struct Chain {
     pub limit: Option<Limit>,
     /// What it does.
     pub kind: Kind,
+    /// What is counted about TLS.
+    pub tls: Option<TlsStats>,
 }
 
 /// What a chain does.
@@ -42,8 +44,6 @@ pub enum Kind {
     Tcp(Box<TcpChain>),
     /// The connection is closed.
     Close,
-    /// It would have to be TLS.
-    Unsupported,
 }
 
 /// HTTP on a chain.
@@ -76,11 +76,10 @@ pub struct TcpChain {
 
 impl Chain {
     /// Makes what the configuration describes.
-    pub fn new(worker: &Worker, listener: &Arc<Listener>, config: &Arc<FilterChain>) -> Chain {
+    pub fn new(worker: &Worker, listener: &Listener, config: &Arc<FilterChain>) -> Chain {
         let is_inbound = listener.direction == Direction::Inbound;
         let reporting = |stats: Option<&_>| stats.map(|stats| Reporting::new(stats, is_inbound));
         let kind = match &config.terminal {
-            _ if config.transport == Transport::Tls => Kind::Unsupported,
             Terminal::Http(manager) => Kind::Http(Box::new(HttpChain {
                 manager: manager.clone(),
                 is_inbound,
@@ -98,7 +97,6 @@ impl Chain {
         };
         Chain {
             config: config.clone(),
-            listener: listener.clone(),
             current: Cell::new(true),
             gone: Notify::new(),
             limit: Limit::new(
@@ -108,6 +106,8 @@ impl Chain {
                 config,
             ),
             kind,
+            tls: matches!(config.transport, Transport::Tls(_))
+                .then(|| TlsStats::new(&worker.shared.registry, Owner::Listener(listener))),
         }
     }
 }

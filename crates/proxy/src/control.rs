@@ -11,6 +11,7 @@ use routing::invalid::Invalid;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::listen;
+use crate::secrets::Secrets;
 use crate::shared::Shared;
 use crate::sockets::Sockets;
 
@@ -94,6 +95,11 @@ impl Control {
     /// The configuration in use.
     pub fn config(&self) -> Arc<Config> {
         self.shared.config()
+    }
+
+    /// Certificates, keys and roots by name.
+    pub fn secrets(&self) -> &Secrets {
+        self.shared.tls.secrets()
     }
 
     /// How many workers there are.

@@ -3,7 +3,7 @@
 use xds::envoy::config::core::v3::{Extension, Node};
 
 /// Category, name as Envoy knows it, and the configurations that it takes.
-const EXTENSIONS: [(&str, &str, &[&str]); 22] = [
+const EXTENSIONS: [(&str, &str, &[&str]); 23] = [
     (
         "envoy.access_loggers",
         "envoy.access_loggers.file",
@@ -84,6 +84,14 @@ const EXTENSIONS: [(&str, &str, &[&str]); 22] = [
         "envoy.transport_sockets.upstream",
         "envoy.transport_sockets.upstream_proxy_protocol",
         &["envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport"],
+    ),
+    (
+        "envoy.transport_sockets",
+        "envoy.transport_sockets.tls",
+        &[
+            "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        ],
     ),
     (
         "envoy.upstream_options",

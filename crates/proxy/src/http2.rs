@@ -8,6 +8,6 @@
 pub mod client;
 pub mod head;
 pub mod keepalive;
-mod prefixed;
 pub mod server;
 pub mod stream;
+mod wire;

@@ -14,6 +14,7 @@ use routing::cluster::Service;
 use telemetry::istio::Workload;
 
 use crate::identity;
+use crate::tls::certificate::{Certificate, TlsFacts};
 
 /// A workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +23,26 @@ pub struct PeerId(u32);
 /// A service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ServiceId(u32);
+
+/// How both sides of a connection proved who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkId(u32);
+
+impl LinkId {
+    /// Not at all.
+    pub const PLAIN: LinkId = LinkId(0);
+}
+
+/// Who both sides of a connection proved to be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Link {
+    /// Both showed a certificate.
+    pub is_mutual: bool,
+    /// Who we are.
+    pub own: String,
+    /// Who the other side is.
+    pub peer: String,
+}
 
 impl PeerId {
     /// Nobody knows.
@@ -52,6 +73,7 @@ const MAX: usize = 10_000;
 pub struct Identities {
     peers: RefCell<Numbers<Workload>>,
     services: RefCell<Numbers<ServiceNames>>,
+    links: RefCell<Numbers<Link>>,
     /// What peers said, by their node id.
     told: RefCell<HashMap<Box<[u8]>, PeerId, RandomState>>,
 }
@@ -93,6 +115,7 @@ impl Default for Identities {
         Identities {
             peers: RefCell::new(Numbers::new()),
             services: RefCell::new(Numbers::new()),
+            links: RefCell::new(Numbers::new()),
             told: RefCell::default(),
         }
     }
@@ -132,6 +155,29 @@ impl Identities {
     /// The service with these names.
     pub fn named(&self, names: ServiceNames) -> ServiceId {
         ServiceId(self.services.borrow_mut().of(names))
+    }
+
+    /// Who both sides of a connection proved to be.
+    pub fn link(&self, tls: Option<&TlsFacts>) -> LinkId {
+        let Some(facts) = tls else { return LinkId::PLAIN };
+        if let Some(link) = facts.link.get() {
+            return link;
+        }
+        let name = |certificate: Option<&Certificate>| {
+            certificate.and_then(|certificate| certificate.uris.first()).cloned().unwrap_or_default()
+        };
+        let link = LinkId(self.links.borrow_mut().of(Link {
+            is_mutual: facts.peer.is_some(),
+            own: name(facts.own.as_deref()),
+            peer: name(facts.peer.as_deref()),
+        }));
+        facts.link.set(Some(link));
+        link
+    }
+
+    /// The same, spelt out.
+    pub fn proved(&self, link: LinkId) -> Rc<Link> {
+        self.links.borrow().get(link.0)
     }
 
     /// What is known of a workload.

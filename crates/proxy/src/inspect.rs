@@ -3,7 +3,7 @@
 //!
 //! The bytes stay in the buffer for whoever serves the connection.
 
-mod tls;
+pub(crate) mod tls;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::buffer::{Buffer, NORMAL, Pool};
 use crate::io::poll_fill;
+use crate::stream::Reader;
 use tls::Hello;
 
 /// What the first bytes say.
@@ -67,7 +68,8 @@ pub async fn inspect(
     }
     let deadline = listener.inspection_timeout.map(|limit| Instant::now() + limit);
     let mut timer = std::pin::pin!(deadline.map(sleep_until));
-    let (mut reader, _) = stream.split();
+    let (reader, _) = stream.split();
+    let mut reader = Reader::Plain(reader);
     let seen = poll_fn(|context: &mut Context<'_>| {
         loop {
             let bytes = input.as_ref().map_or(&[][..], Buffer::filled);

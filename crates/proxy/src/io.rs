@@ -3,14 +3,13 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::buffer::{Buffer, Pool};
+use crate::stream::{Reader, Stream, Writer};
 
 /// Reads more into a buffer, which is taken from the pool when there is
 /// something to read and none yet. Zero is the end of the stream.
@@ -18,7 +17,7 @@ use crate::buffer::{Buffer, Pool};
 /// A read that does not fill the buffer tells the runtime that the socket is
 /// empty, so the next call does not ask the kernel in vain.
 pub fn poll_fill(
-    reader: &mut ReadHalf<'_>,
+    reader: &mut Reader<'_>,
     buffer: &mut Option<Buffer>,
     pool: &Pool,
     large: bool,
@@ -29,7 +28,7 @@ pub fn poll_fill(
         target.compact();
     }
     let mut room = ReadBuf::new(target.spare());
-    let polled = Pin::new(reader).poll_read(context, &mut room);
+    let polled = reader.poll_read(&mut room, context);
     let count = room.filled().len();
     match polled {
         Poll::Ready(Ok(())) => {
@@ -48,25 +47,25 @@ pub fn poll_fill(
     }
 }
 
-/// Writes from a position on until everything is written; the position says
-/// how far it came.
+/// Writes from a position on until everything is written and has gone to the
+/// kernel; the position says how far it came.
 pub fn poll_write_from(
-    writer: &mut WriteHalf<'_>,
+    writer: &mut Writer<'_>,
     bytes: &[u8],
     written: &mut usize,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     while *written < bytes.len() {
-        match ready!(Pin::new(&mut *writer).poll_write(context, &bytes[*written..]))? {
+        match ready!(writer.poll_write(&bytes[*written..], context))? {
             0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             count => *written += count,
         }
     }
-    Poll::Ready(Ok(()))
+    writer.poll_flush(context)
 }
 
 /// Writes everything.
-pub async fn write_all(writer: &mut WriteHalf<'_>, bytes: &[u8]) -> io::Result<()> {
+pub async fn write_all(writer: &mut Writer<'_>, bytes: &[u8]) -> io::Result<()> {
     let mut written = 0;
     poll_fn(|context| poll_write_from(writer, bytes, &mut written, context)).await
 }
@@ -74,7 +73,11 @@ pub async fn write_all(writer: &mut WriteHalf<'_>, bytes: &[u8]) -> io::Result<(
 /// Ready when the peer has gone: it closed its side, or the connection
 /// failed. Bytes that wait to be read say that it has not; then this stays
 /// pending without looking again.
-pub fn poll_gone(stream: &TcpStream, context: &mut Context<'_>) -> Poll<()> {
+pub fn poll_gone(reader: &Reader<'_>, context: &mut Context<'_>) -> Poll<()> {
+    let stream: &TcpStream = match reader {
+        Reader::Plain(reader) => reader.as_ref(),
+        Reader::Tls(stream) => return stream.poll_gone(context),
+    };
     if stream.poll_read_ready(context).is_pending() {
         return Poll::Pending;
     }
@@ -88,7 +91,11 @@ pub fn poll_gone(stream: &TcpStream, context: &mut Context<'_>) -> Poll<()> {
 
 /// Whether an idle connection is still of use: the peer neither closed it
 /// nor sent anything. Asks the kernel only when there was an event.
-pub fn is_quiet(stream: &TcpStream) -> bool {
+pub fn is_quiet(stream: &Stream) -> bool {
+    let stream = match stream {
+        Stream::Plain(socket) => socket,
+        Stream::Tls(stream) => return stream.is_quiet(),
+    };
     let mut context = Context::from_waker(Waker::noop());
     match stream.poll_read_ready(&mut context) {
         Poll::Pending => true,

@@ -15,23 +15,29 @@ use routing::decision::handed_to;
 use routing::filter_chain::ConnectionInfo;
 use routing::listener::Listener;
 use routing::proxy_protocol::Expected;
+use routing::tls::Transport;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::buffer::Buffer;
-use crate::chain::Kind;
+use crate::chain::{Chain, Kind};
 use crate::http::connection::{self, Connection, Version};
 use crate::inspect::{Seen, inspect};
 use crate::io::poll_fill;
 use crate::proxy_protocol::{self, Found};
+use crate::stream::{Reader, Stream};
 use crate::tcp;
+use crate::tls::handshake::{self, HandshakeError};
 use crate::unserved::Unserved;
 use crate::worker::Worker;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
+/// How long a client may take for its part of the handshake, where nothing
+/// else is said.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the kernel had no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -164,7 +170,7 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
     let Some(chain) = find_chain(&listener, local, peer, &seen) else {
         stats.no_chain.increment();
         let (listener, server_name) = (&*listener, seen.server_name.as_str());
-        Unserved { listener, started_at, local, accepted_at, peer, server_name }.log(worker);
+        Unserved { listener, started_at, local, accepted_at, peer, server_name, failure: None }.log(worker);
         return;
     };
     let chain = worker.chain(&listener, &chain);
@@ -173,8 +179,21 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
         Some((_, admitted)) => admitted,
         None => None,
     };
+    let stream = match secure(worker, &chain, stream, &mut input).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            let failure = error.to_string();
+            worker.turned_away(&listener.name, peer, &failure);
+            let (listener, server_name) = (&*listener, seen.server_name.as_str());
+            let failure = Some(failure.as_str());
+            Unserved { listener, started_at, local, accepted_at, peer, server_name, failure }.log(worker);
+            return;
+        }
+    };
     let connection = Connection {
+        tls: stream.tls().map(|stream| stream.facts.clone()),
         worker: worker.clone(),
+        listener,
         chain: chain.clone(),
         peer,
         local,
@@ -184,9 +203,31 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
     match &chain.kind {
         Kind::Http(_) => connection::serve(connection, stream, input).await,
         Kind::Tcp(_) => tcp::serve(connection, stream, input, seen.server_name).await,
-        Kind::Unsupported => stats.unsupported_transport.increment(),
         Kind::Close => {}
     }
+}
+
+/// Puts TLS on a connection where the chain says so.
+async fn secure(
+    worker: &Worker,
+    chain: &Chain,
+    stream: TcpStream,
+    input: &mut Option<Buffer>,
+) -> Result<Stream, HandshakeError> {
+    let (Transport::Tls(context), Some(stats)) = (&chain.config.transport, &chain.tls) else {
+        return Ok(Stream::Plain(stream));
+    };
+    let limit = chain.config.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT);
+    let accepted = async {
+        let side = worker.shared.tls.server(context)?;
+        handshake::accept(stream, input.take(), &worker.buffers, &side, context).await
+    };
+    let accepted = tokio::time::timeout(limit, accepted).await.unwrap_or(Err(HandshakeError::TimedOut));
+    match &accepted {
+        Ok(stream) => stats.opened(&stream.facts),
+        Err(error) => stats.failed(error),
+    }
+    accepted.map(|stream| Stream::Tls(Box::new(stream)))
 }
 
 /// Who the client was and where it connected, as the header in front of the
@@ -199,7 +240,8 @@ async fn announced(
     input: &mut Option<Buffer>,
 ) -> Option<Option<(SocketAddr, SocketAddr)>> {
     let limit = listener.inspection_timeout.unwrap_or(Duration::MAX);
-    let (mut reader, _) = stream.split();
+    let (reader, _) = stream.split();
+    let mut reader = Reader::Plain(reader);
     let found = tokio::time::timeout(
         limit,
         poll_fn(|context| {

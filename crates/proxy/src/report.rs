@@ -7,10 +7,10 @@ use std::rc::Rc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use routing::istio::{Reporter, Stats};
-use telemetry::istio::{Labels, RequestMetrics, TcpMetrics};
+use telemetry::istio::{Labels, RequestMetrics, TcpMetrics, Workload};
 
 use crate::flags::Flags;
-use crate::identities::{PeerId, ServiceId, ServiceNames};
+use crate::identities::{LinkId, PeerId, ServiceId, ServiceNames};
 use crate::worker::Worker;
 
 /// Reports what one filter chain does.
@@ -36,6 +36,8 @@ pub struct RequestKey {
     pub grpc: Option<u32>,
     /// What went wrong.
     pub flags: Flags,
+    /// Who both sides proved to be.
+    pub link: LinkId,
 }
 
 /// What tells series of connections apart.
@@ -47,6 +49,8 @@ pub struct TcpKey {
     pub service: ServiceId,
     /// What went wrong.
     pub flags: Flags,
+    /// Who both sides proved to be.
+    pub link: LinkId,
 }
 
 impl Reporting {
@@ -105,7 +109,7 @@ impl Reporting {
         let grpc = key.grpc.map(|status| status.to_string()).unwrap_or_default();
         let protocol = if key.grpc.is_some() { "grpc" } else { "http" };
         let status = digits.format(key.status);
-        let made = self.with_labels(worker, key.peer, key.service, &key.flags, |labels| {
+        let made = self.with_labels(worker, (key.peer, key.link), key.service, &key.flags, |labels| {
             let labels = Labels { protocol, response_code: status, grpc_status: &grpc, ..labels };
             Rc::new(RequestMetrics::new(&worker.shared.registry, &labels))
         });
@@ -118,7 +122,7 @@ impl Reporting {
         if let Some(known) = self.connections.borrow().get(key) {
             return known.clone();
         }
-        let made = self.with_labels(worker, key.peer, key.service, &key.flags, |labels| {
+        let made = self.with_labels(worker, (key.peer, key.link), key.service, &key.flags, |labels| {
             let labels = Labels { protocol: "tcp", ..labels };
             Rc::new(TcpMetrics::new(&worker.shared.registry, &labels))
         });
@@ -129,15 +133,18 @@ impl Reporting {
     fn with_labels<T>(
         &self,
         worker: &Worker,
-        peer: PeerId,
+        (peer, link): (PeerId, LinkId),
         service: ServiceId,
         flags: &Flags,
         make: impl FnOnce(Labels<'_>) -> T,
     ) -> T {
-        let peer = worker.identities.peer(peer);
+        let link = worker.identities.proved(link);
+        let mut peer = Workload::clone(&worker.identities.peer(peer));
+        let mut own = worker.shared.identity.workload.clone();
+        peer.principal.clone_from(&link.peer);
+        own.principal.clone_from(&link.own);
         let service = worker.identities.names(service);
-        let own = &worker.shared.identity.workload;
-        let (source, destination) = if self.we_are_the_server { (&*peer, own) } else { (own, &*peer) };
+        let (source, destination) = if self.we_are_the_server { (&peer, &own) } else { (&own, &peer) };
         let namespace = match service.namespace.as_str() {
             "" => destination.namespace.as_str(),
             namespace => namespace,
@@ -154,7 +161,11 @@ impl Reporting {
             service_namespace: namespace,
             protocol: "",
             flags: &flags,
-            security: if self.we_are_the_server { "none" } else { "unknown" },
+            security: match self.we_are_the_server {
+                true if link.is_mutual => "mutual_tls",
+                true => "none",
+                false => "unknown",
+            },
             response_code: "",
             grpc_status: "",
             without: &without,

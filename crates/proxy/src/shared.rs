@@ -15,6 +15,8 @@ use tokio::sync::Notify;
 use crate::connection_limits::ConnectionLimits;
 use crate::identity::Identity;
 use crate::overload::Overload;
+use crate::secrets::Secrets;
+use crate::tls::contexts::Contexts;
 use crate::upstream::protection::Protections;
 
 /// Shared by all threads. On the path of a request nothing in it is locked;
@@ -45,6 +47,8 @@ pub struct Shared {
     pub protections: Protections,
     /// What workers share about limited filter chains.
     pub connection_limits: ConnectionLimits,
+    /// Configurations of TLS, and the secrets in them.
+    pub tls: Contexts,
     /// When the proxy started.
     pub started: Instant,
     /// The same as wall-clock time.
@@ -68,6 +72,7 @@ impl Shared {
         upstream_tos: Option<u32>,
         memory_limit: Option<u64>,
         connection_limit: Option<u32>,
+        secrets: Secrets,
     ) -> Shared {
         Shared {
             config: ArcSwap::default(),
@@ -84,6 +89,7 @@ impl Shared {
             overload: Overload::new(memory_limit, connection_limit),
             protections: Protections::default(),
             connection_limits: ConnectionLimits::default(),
+            tls: Contexts::new(secrets),
             started: Instant::now(),
             started_at: SystemTime::now(),
         }

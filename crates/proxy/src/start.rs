@@ -15,6 +15,7 @@ use xds::istio::nds::NameTable;
 
 use crate::control::Control;
 use crate::identity::Identity;
+use crate::secrets::Secrets;
 use crate::shared::Shared;
 use crate::sockets::Sockets;
 use crate::supervisor::{self, Order, Supervisor};
@@ -55,6 +56,9 @@ pub struct ProxyOptions {
     pub set_log_level: Option<SetLogLevel>,
     /// Where the mesh's names go, when somebody answers questions about them.
     pub names: Option<NameTables>,
+    /// Certificates, keys and roots by name: the agent's, and those that the
+    /// control plane sends.
+    pub secrets: Secrets,
     /// Every listening socket: those of a process before this one are used
     /// again.
     pub sockets: Arc<Sockets>,
@@ -135,6 +139,7 @@ pub fn start(options: ProxyOptions) -> Result<Handle, StartError> {
         options.upstream_tos,
         options.memory_limit,
         options.connection_limit,
+        options.secrets,
     ));
     let mut threads = Vec::new();
     let mut workers = Vec::new();

@@ -12,16 +12,18 @@ use routing::config::Config;
 use tokio::sync::mpsc::UnboundedSender;
 use xds::any::unpack;
 use xds::envoy::config::core::v3::Node;
+use xds::envoy::extensions::transport_sockets::tls::v3::Secret;
 use xds::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use xds::google::protobuf::Any;
 use xds::istio::nds::NameTable;
 use xds::subscription::Protocol;
 use xds::subscription::client::{Client, Interest, Received, Request, Update};
-use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, NAME_TABLE, ROUTE};
+use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, NAME_TABLE, ROUTE, SECRET};
 
 use crate::control::Control;
 use crate::memory;
 use crate::start::NameTables;
+use crate::tls::material;
 
 /// A response of this size leaves enough behind to look for what can be
 /// given back, in bytes.
@@ -80,6 +82,8 @@ pub struct Subscriber {
     requests: Option<UnboundedSender<DeltaDiscoveryRequest>>,
     inventory: SharedInventory,
     names: Option<NameTables>,
+    /// Secrets that came.
+    secrets: BTreeSet<String>,
 }
 
 impl Subscriber {
@@ -92,7 +96,7 @@ impl Subscriber {
         if names.is_some() {
             client.watch(NAME_TABLE, Interest::All);
         }
-        Subscriber { client, requests: None, inventory, names }
+        Subscriber { client, requests: None, inventory, names, secrets: BTreeSet::new() }
     }
 
     /// Whether listeners and clusters have come once.
@@ -126,6 +130,9 @@ impl Subscriber {
         if let Some(names) = self.names.as_ref().filter(|_| update.type_url == NAME_TABLE) {
             rejected.extend(take_names(&update, names));
         }
+        if update.type_url == SECRET {
+            rejected.extend(self.take_secrets(&update, control));
+        }
         let applied = control.apply(&changes);
         rejected.extend(applied.rejections.iter().filter_map(|rejection| concerns(rejection, &update)));
         self.note(&update, &rejected);
@@ -144,6 +151,7 @@ impl Subscriber {
         let config = control.config();
         let routes = names(&config.wanted_routes());
         let endpoints = names(&config.wanted_endpoints());
+        let secrets = names(&config.wanted_secrets());
         let unwanted = Changes {
             removed_routes: not_in(config.routes.keys(), &routes),
             removed_endpoints: not_in(config.endpoints.keys(), &endpoints),
@@ -151,6 +159,11 @@ impl Subscriber {
         };
         self.watch(ENDPOINT, endpoints);
         self.watch(ROUTE, routes);
+        for unwanted in self.secrets.difference(&secrets) {
+            control.secrets().remove(unwanted);
+        }
+        self.secrets.retain(|name| secrets.contains(name));
+        self.watch(SECRET, secrets);
         if !unwanted.removed_routes.is_empty() || !unwanted.removed_endpoints.is_empty() {
             let mut inventory = self.inventory.lock();
             for (kind, names) in [(ROUTE, &unwanted.removed_routes), (ENDPOINT, &unwanted.removed_endpoints)]
@@ -162,6 +175,31 @@ impl Subscriber {
             drop(inventory);
             control.apply(&unwanted);
         }
+    }
+
+    /// Puts secrets where connections find them; gives what is refused. They
+    /// are held there alone, and only under names that were asked for.
+    fn take_secrets(&mut self, update: &Update, control: &Control) -> Vec<(String, String)> {
+        let mut rejected = Vec::new();
+        let wanted = names(&control.config().wanted_secrets());
+        for message in decode::<Secret>(update, &mut rejected) {
+            if !wanted.contains(&message.name) {
+                continue;
+            }
+            match material::secret(&message) {
+                Ok(secret) => {
+                    control.secrets().set(&message.name, secret);
+                    self.secrets.insert(message.name);
+                }
+                Err(error) => rejected.push((message.name, error.to_string())),
+            }
+        }
+        for name in &update.removed {
+            if self.secrets.remove(name) {
+                control.secrets().remove(name);
+            }
+        }
+        rejected
     }
 
     fn watch(&mut self, type_url: &str, names: BTreeSet<String>) {
@@ -188,7 +226,8 @@ impl Subscriber {
         }
         let held = inventory.held.entry(update.type_url.clone()).or_default();
         for Received { name, version, body } in &update.added {
-            if !rejected.iter().any(|(refused, _)| refused == name) {
+            // Keys are in one place only.
+            if update.type_url != SECRET && !rejected.iter().any(|(refused, _)| refused == name) {
                 // A copy: the part of a response would keep all of it in memory.
                 let value = Bytes::copy_from_slice(&body.value);
                 let body = Any { type_url: body.type_url.clone(), value };

@@ -10,7 +10,6 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use routing::access_log::{LogFacts, Moment};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::alarm::{Alarm, earlier};
@@ -19,9 +18,10 @@ use crate::chain::{Kind, TcpChain};
 use crate::flags::{Flag, Flags};
 use crate::http::connection::Connection;
 use crate::identities::{PeerId, ServiceId};
-use crate::proxy_protocol::announce;
 use crate::report::TcpKey;
-use crate::upstream::connect::ConnectError;
+use crate::stream::Stream;
+use crate::tls::certificate::TlsFacts;
+use crate::upstream::connect::{Announced, ConnectError, Purpose, Speaks};
 use crate::upstream::host::{Host, Upstream};
 use crate::upstream::vitals::Outcome;
 use crate::upstream::{ClusterState, Wish, pool};
@@ -40,6 +40,7 @@ struct Session {
     cluster: Option<Rc<ClusterState>>,
     host: Option<Rc<Host>>,
     upstream_local: Option<SocketAddr>,
+    upstream_tls: Option<Rc<TlsFacts>>,
     attempts: u32,
     flags: Flags,
     transport_failure: String,
@@ -51,12 +52,7 @@ struct Session {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(
-    connection: Connection,
-    mut stream: TcpStream,
-    input: Option<Buffer>,
-    server_name: String,
-) {
+pub async fn serve(connection: Connection, mut stream: Stream, input: Option<Buffer>, server_name: String) {
     let Kind::Tcp(chain) = &connection.chain.kind else { return };
     let mut session = Session {
         started: Instant::now(),
@@ -65,6 +61,7 @@ pub async fn serve(
         cluster: None,
         host: None,
         upstream_local: None,
+        upstream_tls: None,
         attempts: 0,
         flags: Flags::default(),
         transport_failure: String::new(),
@@ -95,7 +92,7 @@ async fn open(session: &mut Session, connection: &Connection, chain: &TcpChain) 
     };
     session.cluster = Some(cluster.clone());
     for _ in 0..chain.proxy.max_connect_attempts {
-        let Some(host) = cluster.choose(|| Some(connection.local), &Wish::default()) else {
+        let Some(host) = cluster.choose(|| connection.original_destination(), &Wish::default()) else {
             session.flags.set(Flag::NoHealthyUpstream);
             cluster.stats.cx_none_healthy.increment();
             return None;
@@ -106,15 +103,11 @@ async fn open(session: &mut Session, connection: &Connection, chain: &TcpChain) 
             session.flags.set(Flag::UpstreamOverflow);
             return None;
         };
-        match pool::dial(&cluster, &host, worker.shared.upstream_tos, slot).await {
+        match pool::dial(worker, &cluster, &host, slot, &purpose(connection, &cluster)).await {
             Ok(upstream) => {
                 cluster.note(&host, Outcome::Served);
-                let mut upstream = upstream;
-                if let Some(version) = cluster.cluster.proxy_protocol {
-                    // An endpoint that is gone already is noticed when bytes move.
-                    let _ = announce(&mut upstream.stream, version, connection.peer, connection.local).await;
-                }
                 session.upstream_local = Some(upstream.local);
+                session.upstream_tls = upstream.stream.tls().map(|stream| stream.facts.clone());
                 session.transport_failure.clear();
                 return Some(upstream);
             }
@@ -133,13 +126,25 @@ async fn open(session: &mut Session, connection: &Connection, chain: &TcpChain) 
     None
 }
 
+fn purpose(connection: &Connection, cluster: &ClusterState) -> Purpose<'static> {
+    Purpose {
+        speaks: Speaks::Bytes,
+        alpn: None,
+        announced: cluster.cluster.proxy_protocol.map(|version| Announced {
+            version,
+            source: connection.peer,
+            destination: connection.local,
+        }),
+    }
+}
+
 /// Moves bytes in both directions until both have ended, one has failed, or
 /// nothing moved for too long.
 async fn pump(
     session: &mut Session,
     connection: &Connection,
     chain: &TcpChain,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     input: Option<Buffer>,
     upstream: &mut Upstream,
 ) {
@@ -195,7 +200,11 @@ fn key(session: &Session, connection: &Connection, chain: &TcpChain) -> Option<T
         Some(host) if !chain.is_inbound => host.peer,
         _ => PeerId::UNKNOWN,
     };
-    Some(TcpKey { peer, service, flags: Flags::default() })
+    let link = connection.worker.identities.link(match chain.is_inbound {
+        true => connection.tls.as_deref(),
+        false => session.upstream_tls.as_deref(),
+    });
+    Some(TcpKey { peer, service, flags: Flags::default(), link })
 }
 
 fn count_opened(session: &Session, connection: &Connection, chain: &TcpChain) {

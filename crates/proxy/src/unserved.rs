@@ -1,4 +1,4 @@
-//! Connections that no filter chain takes: a line in the listener's own access
+//! Connections that no filter chain takes, or whose handshake failed: a line in the listener's own access
 //! log, and nothing else.
 
 use std::net::SocketAddr;
@@ -26,16 +26,22 @@ pub struct Unserved<'u> {
     pub peer: SocketAddr,
     /// The server name of TLS.
     pub server_name: &'u str,
+    /// Why it was not served, when there was a chain.
+    pub failure: Option<&'u str>,
 }
 
 impl Unserved<'_> {
+    fn flags(&self) -> &'static str {
+        if self.failure.is_some() { "-" } else { Flag::NoRoute.short() }
+    }
+
     /// Writes the listener's access logs. Such connections are rare enough for
     /// formats to be compiled when they come.
     pub fn log(&self, worker: &Worker) {
         let facts = LogFacts {
             status: 0,
             duration: 0,
-            flags: Flag::NoRoute.short(),
+            flags: self.flags(),
             random: fastrand::u64(..),
             moment: Moment::ConnectionEnd,
         };
@@ -51,11 +57,15 @@ impl Record for Unserved<'_> {
     }
 
     fn response_flags(&self) -> Option<&str> {
-        Some(Flag::NoRoute.short())
+        Some(self.flags())
     }
 
     fn response_code_details(&self) -> Option<&str> {
-        Some("filter_chain_not_found")
+        self.failure.is_none().then_some("filter_chain_not_found")
+    }
+
+    fn downstream_transport_failure_reason(&self) -> Option<&str> {
+        self.failure
     }
 
     fn duration(&self) -> Option<Duration> {

@@ -20,15 +20,16 @@ use routing::address::Address;
 use routing::balance::{Balancer, Hosts, Loads, Query};
 use routing::cluster::{Cluster, Discovery, Limits};
 use routing::endpoint::{Endpoint, Endpoints};
-use routing::filter_chain::Transport;
 use routing::retry::priorities::TriedPriorities;
 use routing::retry_guard::RetryGuard;
 use routing::route::Priority;
+use routing::tls::{ClientTls, Transport};
 use tokio::time::Instant;
 
 use crate::identities::{Identities, PeerId, ServiceId};
 use crate::shared::{Live, Shared};
 use crate::stats::ClusterStats;
+use crate::tls::stats::{Owner, TlsStats};
 use host::{Host, Upstream};
 use protection::{Permit, Protection, Resource};
 use vitals::Outcome;
@@ -48,6 +49,8 @@ pub struct ClusterState {
     pub service: ServiceId,
     /// What is counted about it.
     pub stats: Rc<ClusterStats>,
+    /// What is counted about TLS to it.
+    pub tls_stats: Rc<TlsStats>,
     endpoints: Option<Arc<Endpoints>>,
     balancer: RefCell<Balancer>,
     /// In the order of the endpoints.
@@ -152,6 +155,10 @@ impl ClusterState {
             || Rc::new(ClusterStats::new(&shared.registry, cluster)),
             |state| state.stats.clone(),
         );
+        let tls_stats = previous.map_or_else(
+            || Rc::new(TlsStats::new(&shared.registry, Owner::Cluster(&cluster.stat_name))),
+            |state| state.tls_stats.clone(),
+        );
         let nothing = Endpoints::default();
         let list = endpoints.map_or(&nothing, |endpoints| endpoints);
         let service =
@@ -197,6 +204,7 @@ impl ClusterState {
             cluster: cluster.clone(),
             service,
             stats,
+            tls_stats,
             endpoints: endpoints.cloned(),
             hosts,
             destinations: RefCell::default(),
@@ -323,7 +331,7 @@ impl ClusterState {
         let mut destinations = self.destinations.borrow_mut();
         let make = || {
             let vitals = Arc::default();
-            Rc::new(Host::new(address, "", PeerId::UNKNOWN, self.cluster.transport, vitals))
+            Rc::new(Host::new(address, "", PeerId::UNKNOWN, self.cluster.transport.clone(), vitals))
         };
         destinations.entry(address).or_insert_with(make).clone()
     }
@@ -363,10 +371,11 @@ fn balancer(cluster: &Cluster, endpoints: &Endpoints, hosts: &[Rc<Host>]) -> Bal
 }
 
 /// How bytes travel to an endpoint with these marks.
-fn transport(cluster: &Cluster, marks: &std::collections::BTreeMap<String, String>) -> Transport {
+fn transport(cluster: &Cluster, marks: &std::collections::BTreeMap<String, String>) -> Transport<ClientTls> {
     cluster
         .transport_matches
         .iter()
         .find(|entry| entry.marks.iter().all(|(name, value)| marks.get(name) == Some(value)))
-        .map_or(cluster.transport, |entry| entry.transport)
+        .map_or(&cluster.transport, |entry| &entry.transport)
+        .clone()
 }

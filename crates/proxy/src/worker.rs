@@ -1,6 +1,7 @@
 //! One thread of the data path, and everything that belongs to it alone.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,6 +24,8 @@ use crate::upstream::{ClusterState, Upstreams};
 
 /// How often idle connections and caches are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
+/// The least time between two lines of one kind in the log.
+const SAY_AGAIN: Duration = Duration::from_secs(1);
 
 /// A worker thread's state. It is never shared with another thread.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ pub struct Worker {
     /// What all threads share.
     pub shared: Arc<Shared>,
     /// Free buffers.
-    pub buffers: Pool,
+    pub buffers: Rc<Pool>,
     /// Clusters in use.
     pub upstreams: Upstreams,
     /// Peers and services as numbers.
@@ -46,13 +49,14 @@ pub struct Worker {
     fields: RefCell<Vec<Vec<Field>>>,
     date: RefCell<(u64, String)>,
     connections: Cell<u64>,
+    said: Cell<Option<Instant>>,
 }
 
 impl Worker {
     /// The state of a new thread.
     pub fn new(shared: Arc<Shared>) -> Rc<Worker> {
         Rc::new(Worker {
-            buffers: Pool::default(),
+            buffers: Rc::default(),
             upstreams: Upstreams::default(),
             identities: Identities::default(),
             logs: Logs::new(shared.logs.clone()),
@@ -63,6 +67,7 @@ impl Worker {
             fields: RefCell::default(),
             date: RefCell::default(),
             connections: Cell::new(0),
+            said: Cell::new(None),
             shared,
         })
     }
@@ -97,7 +102,7 @@ impl Worker {
     }
 
     /// What the worker knows about a filter chain.
-    pub fn chain(self: &Rc<Self>, listener: &Arc<Listener>, chain: &Arc<FilterChain>) -> Rc<Chain> {
+    pub fn chain(self: &Rc<Self>, listener: &Listener, chain: &Arc<FilterChain>) -> Rc<Chain> {
         if let Some(known) = self.chains.borrow().get(&key(chain)) {
             return known.clone();
         }
@@ -155,6 +160,15 @@ impl Worker {
     pub fn connection_closed(&self) {
         self.connections.set(self.connections.get().saturating_sub(1));
         self.stats.active.add(-1);
+    }
+
+    /// A client's handshake failed. Said seldom: who attacks shall not fill
+    /// the log.
+    pub fn turned_away(&self, listener: &str, peer: SocketAddr, reason: &str) {
+        if self.said.get().is_none_or(|last| last.elapsed() >= SAY_AGAIN) {
+            self.said.set(Some(Instant::now()));
+            tracing::info!("listener `{listener}`: {peer} was turned away: {reason}");
+        }
     }
 
     /// Looks through idle connections for ever.

@@ -24,12 +24,12 @@ use xds::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit
 
 use crate::address::socket_address;
 use crate::endpoint::Endpoints;
-use crate::filter_chain::Transport;
 use crate::http2::Http2;
 use crate::invalid::{Invalid, Within};
 use crate::message::{decode, duration, positive};
 use crate::metadata::{self, origin};
 use crate::proxy_protocol::Version;
+use crate::tls::{self, ClientTls, Transport};
 pub use policy::{Policy, SlowStart};
 pub use protection::{FailurePercentage, Limits, OutlierDetection, RetryBudget, Rule, SuccessRate};
 
@@ -58,7 +58,7 @@ pub struct Cluster {
     /// The most requests of one connection.
     pub max_requests_per_connection: Option<u32>,
     /// How bytes travel when no endpoint says otherwise.
-    pub transport: Transport,
+    pub transport: Transport<ClientTls>,
     /// The header that tells endpoints who the client is.
     pub proxy_protocol: Option<Version>,
     /// How bytes travel to endpoints with these marks.
@@ -73,6 +73,8 @@ pub struct Cluster {
     pub services: Box<[Service]>,
     /// Outside the mesh, as Istio says.
     pub external: bool,
+    /// What requests say about application protocols does not count.
+    pub keeps_alpn: bool,
     /// Limits of normal priority.
     pub limits: Limits,
     /// Limits of high priority.
@@ -158,7 +160,7 @@ pub struct TransportMatch {
     /// The marks that an endpoint must have.
     pub marks: BTreeMap<String, String>,
     /// How bytes travel then.
-    pub transport: Transport,
+    pub transport: Transport<ClientTls>,
 }
 
 /// Which HTTP an upstream is spoken to with.
@@ -249,7 +251,7 @@ impl Cluster {
                 .and_then(|common| common.max_requests_per_connection)
                 .or(wire.max_requests_per_connection)
                 .filter(|max| *max > 0),
-            transport: transport(socket.as_ref()).within("transport_socket")?,
+            transport: tls::upstream(socket.as_ref()).within("transport_socket")?,
             proxy_protocol: proxy_protocol.or(announced_to_some(wire)?),
             transport_matches: transport_matches(wire)?,
             protocol: protocol(wire, options.as_ref()),
@@ -257,6 +259,7 @@ impl Cluster {
             bind: Bind::compile(wire.upstream_bind_config.as_ref())?,
             services: istio.map(services).unwrap_or_default(),
             external: istio.is_some_and(|istio| metadata::flag(istio, "external")),
+            keeps_alpn: istio.is_some_and(|istio| metadata::text(istio, "alpn_override") == Some("false")),
             limits: Limits::compile(wire, 0),
             high_limits: Limits::compile(wire, 1),
             outlier_detection: wire.outlier_detection.as_ref().map(|detection| {
@@ -274,6 +277,11 @@ impl Cluster {
                 .and_then(|common| positive(common.max_connection_duration.as_ref())),
             keepalive: keepalive(wire),
         })
+    }
+
+    /// Every way in which bytes may travel to an endpoint.
+    pub fn transports(&self) -> impl Iterator<Item = &Transport<ClientTls>> {
+        std::iter::once(&self.transport).chain(self.transport_matches.iter().map(|entry| &entry.transport))
     }
 
     /// The load assignment that must be there.
@@ -425,26 +433,6 @@ fn announced_to_some(wire: &wire::Cluster) -> Result<Option<Version>, Invalid> {
     sockets.map(|socket| Ok(announced(socket)?.1)).find_map(Result::transpose).transpose()
 }
 
-/// Unknown ways of carrying bytes are refused: one of them may be the only
-/// protection that the bytes have.
-fn transport(socket: Option<&TransportSocket>) -> Result<Transport, Invalid> {
-    let Some(socket) = socket else { return Ok(Transport::Plain) };
-    match &socket.config_type {
-        None if socket.name == "envoy.transport_sockets.raw_buffer" => Ok(Transport::Plain),
-        Some(transport_socket::ConfigType::TypedConfig(any)) => {
-            let name = message_name(&any.type_url);
-            if name.ends_with(".RawBuffer") {
-                Ok(Transport::Plain)
-            } else if name.ends_with(".UpstreamTlsContext") {
-                Ok(Transport::Tls)
-            } else {
-                Err(Invalid::new("typed_config", format!("`{name}` is not supported")))
-            }
-        }
-        None => Err(Invalid::new("name", format!("`{}` is not supported", socket.name))),
-    }
-}
-
 fn transport_matches(wire: &wire::Cluster) -> Result<Box<[TransportMatch]>, Invalid> {
     wire.transport_socket_matches
         .iter()
@@ -452,7 +440,7 @@ fn transport_matches(wire: &wire::Cluster) -> Result<Box<[TransportMatch]>, Inva
         .map(|(index, entry)| {
             let marks = entry.r#match.as_ref().map(marks).unwrap_or_default();
             let (socket, _) = announced(entry.transport_socket.as_ref())?;
-            let transport = transport(socket.as_ref()).within_entry("transport_socket_matches", index)?;
+            let transport = tls::upstream(socket.as_ref()).within_entry("transport_socket_matches", index)?;
             Ok(TransportMatch { name: entry.name.as_str().into(), marks, transport })
         })
         .collect()

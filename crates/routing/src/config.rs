@@ -17,6 +17,7 @@ use crate::cluster::{Cluster, Discovery};
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::hcm::{HttpConnectionManager, RouteSource};
 use crate::listener::Listener;
+use crate::tls::Transport;
 use crate::virtual_host::RouteTable;
 
 /// A map from a resource's name to what it was compiled to.
@@ -162,6 +163,28 @@ impl Config {
     pub fn wanted_routes(&self) -> Vec<Arc<str>> {
         let listeners = self.listeners.active.values().chain(self.listeners.warming.values());
         let mut names: Vec<_> = listeners.flat_map(|entry| entry.value.route_names()).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The names of all secrets that only the control plane has.
+    pub fn wanted_secrets(&self) -> Vec<Arc<str>> {
+        let mut names = Vec::new();
+        let listeners = self.listeners.active.values().chain(self.listeners.warming.values());
+        for chain in listeners.flat_map(|entry| entry.value.all_chains()) {
+            if let Transport::Tls(context) = &chain.transport {
+                names.extend(context.common.wanted_secrets().cloned());
+            }
+        }
+        let clusters = self.clusters.active.values().chain(self.clusters.warming.values());
+        for entry in clusters {
+            for transport in entry.value.transports() {
+                if let Transport::Tls(context) = transport {
+                    names.extend(context.common.wanted_secrets().cloned());
+                }
+            }
+        }
         names.sort_unstable();
         names.dedup();
         names

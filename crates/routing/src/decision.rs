@@ -62,7 +62,10 @@ pub struct Decision<'c> {
     pub route: Option<&'c Route>,
     /// What to do.
     pub outcome: Outcome<'c>,
-    /// The cross-origin policy, when the filter is there.
+    /// What may be injected, whatever the route would do otherwise.
+    pub fault: Option<&'c Fault>,
+    /// The cross-origin policy, when the filter is there and the route
+    /// forwards.
     pub cors: Option<&'c Cors>,
 }
 
@@ -99,8 +102,6 @@ pub struct Forwarding<'c> {
     pub timeout: Option<Duration>,
     /// Whether and when it is tried again.
     pub retry: Option<&'c RetryPolicy>,
-    /// What may be injected.
-    pub fault: Option<&'c Fault>,
 }
 
 /// Decides on a request. The random number stands for the request: it
@@ -116,6 +117,7 @@ pub fn on_request<'c, R: RequestHead>(
         virtual_host: None,
         route: None,
         outcome: Outcome::NoRoute,
+        fault: None,
         cors: None,
     };
     let Some(table) = decision.table else { return decision };
@@ -131,7 +133,8 @@ pub fn on_request<'c, R: RequestHead>(
     }
     let Some(route) = host.route(request, random) else { return decision };
     decision.route = Some(route);
-    if manager.filters.cors {
+    // Envoy's filter does not look at requests that go nowhere.
+    if manager.filters.cors && matches!(route.action, Action::Forward(_)) {
         let policies = [&route.per_filter, &host.per_filter, &table.per_filter];
         decision.cors = policies.iter().find_map(|level| level.cors.as_deref());
     }
@@ -142,24 +145,39 @@ pub fn on_request<'c, R: RequestHead>(
         },
         Action::Respond(response) => Outcome::Respond(response),
         Action::NonForwarding => Outcome::NoRoute,
-        Action::Forward(options) => {
-            let level = Level { manager, table, host, route };
-            Outcome::Forward(forward(config, &level, options, request, random))
-        }
+        Action::Forward(options) => Outcome::Forward(forward(config, host, options, request, random)),
     };
+    decision.fault = fault(manager, &decision, request);
     decision
 }
 
-struct Level<'c> {
+/// The most specific word on faults, when it concerns the request.
+fn fault<'c, R: RequestHead>(
     manager: &'c HttpConnectionManager,
-    table: &'c RouteTable,
-    host: &'c VirtualHost,
-    route: &'c Route,
+    decision: &Decision<'c>,
+    request: &R,
+) -> Option<&'c Fault> {
+    let own = manager.filters.fault.as_deref()?;
+    let levels = [
+        decision.weighted().map(|weighted| &weighted.per_filter),
+        decision.route.map(|route| &route.per_filter),
+        decision.virtual_host.map(|host| &host.per_filter),
+        decision.table.map(|table| &table.per_filter),
+    ];
+    let fault = match levels.into_iter().flatten().find_map(|level| level.fault.as_ref()) {
+        Some(instead) => instead.as_deref()?,
+        None => own,
+    };
+    let cluster = match &decision.outcome {
+        Outcome::Forward(forwarding) => &*forwarding.cluster_name,
+        _ => "",
+    };
+    (!fault.is_idle() && fault.applies(request, cluster)).then_some(fault)
 }
 
 fn forward<'c, R: RequestHead>(
     config: &'c Config,
-    level: &Level<'c>,
+    host: &'c VirtualHost,
     options: &'c Forward,
     request: &R,
     random: u64,
@@ -176,26 +194,13 @@ fn forward<'c, R: RequestHead>(
             Cow::Owned(String::from_utf8_lossy(&value).into_owned())
         }
     };
-    let fault = level.manager.filters.fault.as_deref().and_then(|own| {
-        let levels = [
-            weighted.map(|weighted| &weighted.per_filter),
-            Some(&level.route.per_filter),
-            Some(&level.host.per_filter),
-            Some(&level.table.per_filter),
-        ];
-        match levels.into_iter().flatten().find_map(|level| level.fault.as_ref()) {
-            Some(instead) => instead.as_deref(),
-            None => Some(own),
-        }
-    });
     Forwarding {
         options,
         cluster: config.cluster(&cluster_name),
         cluster_name,
         weighted,
         timeout: options.timeout,
-        retry: options.retry.as_ref().or(level.host.retry.as_ref()),
-        fault: fault.filter(|fault| !fault.is_idle()),
+        retry: options.retry.as_ref().or(host.retry.as_ref()),
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -20,6 +21,7 @@ use crate::hcm::HttpConnectionManager;
 use crate::invalid::{Invalid, Within};
 use crate::istio::Stats;
 use crate::tcp_proxy::TcpProxy;
+use crate::tls::{ServerTls, Transport};
 
 /// What happens to the connections of one filter chain.
 #[derive(Debug, Clone)]
@@ -31,7 +33,9 @@ pub struct FilterChain {
     /// The hash of the message that it came from.
     pub hash: u64,
     /// Whether connections are TLS that ends here.
-    pub transport: Transport,
+    pub transport: Transport<ServerTls>,
+    /// How long the client may take for its part of the handshake.
+    pub handshake_timeout: Option<Duration>,
     /// What its last filter does.
     pub terminal: Terminal,
     /// Metrics of TCP connections.
@@ -40,15 +44,6 @@ pub struct FilterChain {
     pub connection_limit: Option<ConnectionLimit>,
     /// Filters that are configured and not known here: passed over.
     pub skipped: Vec<String>,
-}
-
-/// How bytes travel on a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// As they are.
-    Plain,
-    /// Inside TLS that would end here.
-    Tls,
 }
 
 /// The last filter of a chain.

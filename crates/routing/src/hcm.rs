@@ -105,6 +105,24 @@ pub struct Trust {
     pub internal_ranges: Option<Box<[AddressRange]>>,
     /// What becomes of `x-forwarded-client-cert`.
     pub client_certificate: ForwardClientCertificate,
+    /// What is said about a client's certificate.
+    pub certificate_details: CertificateDetails,
+}
+
+/// What is said about a client's certificate, besides its hash and who we
+/// are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CertificateDetails {
+    /// All of it.
+    pub certificate: bool,
+    /// The whole chain.
+    pub chain: bool,
+    /// Whose it is.
+    pub subject: bool,
+    /// Its URIs.
+    pub uri: bool,
+    /// Its hosts.
+    pub dns: bool,
 }
 
 /// What becomes of `x-forwarded-client-cert`.
@@ -306,6 +324,16 @@ impl Trust {
                 Ok(Details::AlwaysForwardOnly) => ForwardClientCertificate::AlwaysForward,
                 _ => ForwardClientCertificate::Sanitize,
             },
+            certificate_details: wire.set_current_client_cert_details.as_ref().map_or_else(
+                CertificateDetails::default,
+                |details| CertificateDetails {
+                    certificate: details.cert,
+                    chain: details.chain,
+                    subject: details.subject.unwrap_or(false),
+                    uri: details.uri,
+                    dns: details.dns,
+                },
+            ),
         })
     }
 }

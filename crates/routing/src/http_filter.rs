@@ -16,7 +16,7 @@ use xds::google::protobuf::Any;
 use crate::cors::Cors;
 use crate::fault::Fault;
 use crate::invalid::{Invalid, Within};
-use crate::istio::{self, Content, PeerMetadata, Stats};
+use crate::istio::{self, AlpnOverride, Content, PeerMetadata, Stats};
 
 /// The HTTP filters of a connection manager. Each is there at most once, and
 /// they act in the order of the fields: the order in which Istio puts them.
@@ -30,6 +30,8 @@ pub struct HttpFilters {
     pub cors: bool,
     /// Counts Istio's metrics.
     pub stats: Option<Stats>,
+    /// Application protocols for endpoints, by the version of HTTP.
+    pub alpn: Option<Arc<AlpnOverride>>,
     /// Forwards.
     pub router: Option<Router>,
     /// Filters that are configured and not known here: passed over.
@@ -72,9 +74,8 @@ const GUARDS: [&str; 14] = [
     "envoy.extensions.filters.network.wasm.",
 ];
 
-/// Known by name, and without effect on plain HTTP/1.1.
-const WITHOUT_EFFECT: [&str; 2] =
-    ["envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", istio::names::ALPN];
+/// Known by name: what it counts is counted elsewhere.
+const WITHOUT_EFFECT: [&str; 1] = ["envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"];
 
 /// Whether passing over a filter of this type would open what it guards.
 pub fn guards_access(type_name: &str) -> bool {
@@ -115,6 +116,8 @@ impl HttpFilters {
             self.cors = true;
         } else if name == istio::names::STATS {
             self.stats = Some(Stats::compile(&config.content)?);
+        } else if name == istio::names::ALPN {
+            self.alpn = Some(Arc::new(AlpnOverride::compile(&config.content)?));
         } else if name == istio::names::PEER_METADATA {
             self.peer_metadata = Some(PeerMetadata::compile(&config.content)?);
         } else if guards_access(name) {

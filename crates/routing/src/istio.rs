@@ -6,6 +6,7 @@ use prost::Message;
 use prost_types::Struct;
 use xds::any::message_name;
 use xds::google::protobuf::Any;
+use xds::istio::alpn::{FilterConfig, Protocol as AlpnProtocol};
 use xds::istio::stats::{PluginConfig, Reporter as WireReporter};
 use xds::istio::udpa::TypedStruct;
 
@@ -147,6 +148,33 @@ impl Stats {
                 })
                 .collect(),
         }
+    }
+}
+
+/// Application protocols for endpoints, by the version of HTTP that is
+/// spoken to them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AlpnOverride {
+    /// For HTTP/1.1; none: what the cluster says.
+    pub http1: Option<Box<[Box<[u8]>]>>,
+    /// For HTTP/2.
+    pub http2: Option<Box<[Box<[u8]>]>>,
+}
+
+impl AlpnOverride {
+    /// Reads the configuration.
+    pub fn compile(content: &Content) -> Result<AlpnOverride, Invalid> {
+        let Content::Message(bytes) = content else {
+            return Err(Invalid::new("typed_config", "must not be a TypedStruct"));
+        };
+        let wire =
+            FilterConfig::decode(bytes.clone()).map_err(|error| Invalid::new("typed_config", error))?;
+        let of = |protocol: AlpnProtocol| {
+            let entry =
+                wire.alpn_override.iter().find(|entry| entry.upstream_protocol == i32::from(protocol));
+            entry.map(|entry| entry.alpn_override.iter().map(|name| name.as_bytes().into()).collect())
+        };
+        Ok(AlpnOverride { http1: of(AlpnProtocol::Http11), http2: of(AlpnProtocol::Http2) })
     }
 }
 

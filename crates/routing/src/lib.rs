@@ -53,4 +53,5 @@ pub mod route;
 pub mod route_match;
 pub mod string_match;
 pub mod tcp_proxy;
+pub mod tls;
 pub mod virtual_host;

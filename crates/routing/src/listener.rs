@@ -24,15 +24,16 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::access_log::AccessLog;
 use crate::address::Address;
 use crate::connection_limit::ConnectionLimit;
-use crate::filter_chain::{FilterChain, FilterChains, Terminal, Transport};
+use crate::filter_chain::{FilterChain, FilterChains, Terminal};
 use crate::hcm::HttpConnectionManager;
 use crate::http_filter::guards_access;
 use crate::invalid::{Invalid, Within};
 use crate::istio::{self, Stats};
-use crate::message::{decode, duration};
+use crate::message::{decode, duration, positive};
 use crate::metadata::origin;
 use crate::proxy_protocol::Expected;
 use crate::tcp_proxy::TcpProxy;
+use crate::tls;
 
 /// A compiled listener.
 #[derive(Debug, Clone)]
@@ -297,7 +298,8 @@ fn compile_chain(wire: &wire::FilterChain, hash: u64) -> Result<FilterChain, Inv
         name: wire.name.as_str().into(),
         origin: origin(wire.metadata.as_ref()),
         hash,
-        transport: transport(wire)?,
+        transport: tls::downstream(wire.transport_socket.as_ref()).within("transport_socket")?,
+        handshake_timeout: positive(wire.transport_socket_connect_timeout.as_ref()),
         terminal: Terminal::Close,
         stats: None,
         connection_limit: None,
@@ -310,25 +312,6 @@ fn compile_chain(wire: &wire::FilterChain, hash: u64) -> Result<FilterChain, Inv
         return Err(Invalid::new("filters", "do not end in one that takes the connection"));
     }
     Ok(chain)
-}
-
-fn transport(wire: &wire::FilterChain) -> Result<Transport, Invalid> {
-    use xds::envoy::config::core::v3::transport_socket::ConfigType;
-    match wire.transport_socket.as_ref() {
-        None => Ok(Transport::Plain),
-        Some(socket) => match &socket.config_type {
-            None if socket.name == "envoy.transport_sockets.raw_buffer" => Ok(Transport::Plain),
-            Some(ConfigType::TypedConfig(any)) if message_name(&any.type_url).ends_with(".RawBuffer") => {
-                Ok(Transport::Plain)
-            }
-            Some(ConfigType::TypedConfig(any))
-                if message_name(&any.type_url).ends_with(".DownstreamTlsContext") =>
-            {
-                Ok(Transport::Tls)
-            }
-            _ => Err(Invalid::new("transport_socket", format!("`{}` is not supported", socket.name))),
-        },
-    }
 }
 
 fn add_network_filter(chain: &mut FilterChain, filter: &wire::Filter) -> Result<(), Invalid> {

@@ -216,9 +216,9 @@ fn cookie_matchers(wire: &[wire::CookieMatcher]) -> Result<Box<[CookieMatcher]>,
 
 /// Whether the request carries gRPC.
 pub fn is_grpc<R: RequestHead>(request: &R) -> bool {
-    request.values("content-type").next().is_some_and(|value| {
-        value
-            .strip_prefix(b"application/grpc")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+") || rest.starts_with(b";"))
-    })
+    let mut values = request.values("content-type");
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    value
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+") || rest.starts_with(b";"))
 }

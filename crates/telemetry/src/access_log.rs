@@ -6,8 +6,10 @@
 
 mod operator;
 mod time;
+mod tls;
 mod words;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +17,7 @@ use serde_json::Value;
 
 pub use operator::FormatError;
 use operator::Operator;
+pub use tls::{Fact, Side};
 
 /// Envoy's line when none is configured.
 pub const DEFAULT_FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" \
@@ -61,6 +64,14 @@ pub trait Record {
     }
     /// Why the upstream transport failed.
     fn upstream_transport_failure_reason(&self) -> Option<&str> {
+        None
+    }
+    /// Why the client's transport failed.
+    fn downstream_transport_failure_reason(&self) -> Option<&str> {
+        None
+    }
+    /// What is known about the TLS of a connection.
+    fn tls(&self, _side: Side, _fact: Fact) -> Option<Cow<'_, str>> {
         None
     }
     /// Bytes of the request's body, or of the connection.

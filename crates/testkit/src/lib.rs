@@ -2,6 +2,7 @@
 //!
 //! A dev-dependency only; the programs never see it.
 
+pub mod certificates;
 pub mod cluster;
 pub mod envoy;
 pub mod mask;

@@ -315,6 +315,11 @@ pub const ALLOWED: &[Allowed] = &[
         reason: "an operator that our proxy knows and has no value for",
     },
     Allowed {
+        at: "log/%TRAILER(grpc-status)%",
+        still: Still::Nothing,
+        reason: "an operator that our proxy knows and has no value for",
+    },
+    Allowed {
         at: "log/%DOWNSTREAM_LOCAL_CLOSE_REASON%",
         still: Still::Nothing,
         reason: "an operator that our proxy knows and has no value for",

@@ -2,6 +2,7 @@
 
 mod bench;
 mod process;
+mod retry;
 mod soak;
 mod test;
 mod tidy;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::{check, run as program, workspace};
-use crate::{tidy, tools};
+use crate::{retry, tidy, tools};
 
 /// Names parts not to run, separated by commas.
 const SKIP: &str = "LATEEN_SKIP";
@@ -105,14 +105,23 @@ fn clippy() -> Result<()> {
 
 /// Everything that needs no mesh: unit tests, case files, documentation tests.
 fn unit() -> Result<()> {
-    program("cargo", &["test", "--workspace", "--exclude", "tests", "--locked", "--no-fail-fast"])
+    retry::run(&["--workspace", "--exclude", "tests"], &[], cargo)
 }
 
 /// The whole mesh in network namespaces, with the binary that people run.
 fn mesh() -> Result<()> {
+    let binary = release_binary()?;
+    retry::run(&["--package", "tests"], &["--test-threads=1"], || {
+        let mut command = cargo();
+        command.env("LATEEN_BINARY", &binary);
+        command
+    })
+}
+
+fn cargo() -> Command {
     let mut command = Command::new("cargo");
-    command.args(["test", "--package", "tests", "--locked", "--no-fail-fast", "--", "--test-threads=1"]);
-    check(command.current_dir(workspace()).env("LATEEN_BINARY", release_binary()?))
+    command.current_dir(workspace());
+    command
 }
 
 /// The binary that people run.

@@ -9,12 +9,12 @@ use crate::failure::Outcome;
 #[derive(Args, Debug)]
 #[command(after_help = "Example: SERVICE_VERSION=v-faulty lateen bookinfo ratings 9080")]
 pub struct Bookinfo {
-    /// `productpage`, `details`, `reviews` or `ratings`.
+    /// `productpage`, `details`, `reviews` or `ratings`; or a database of
+    /// ratings v2: `mysqldb`, `mongodb`.
     #[arg(value_parser = bookinfo::Service::NAMES)]
     service: String,
-    /// Port to listen on.
-    #[arg(default_value_t = 9080)]
-    port: u16,
+    /// Port to listen on: 9080 unless given, for databases 3306 and 27017.
+    port: Option<u16>,
 }
 
 /// Runs `lateen bookinfo`.
@@ -23,6 +23,7 @@ pub fn run(arguments: &Bookinfo) -> Outcome {
         .ok_or_else(|| anyhow!("no service `{}`", arguments.service))?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
-    runtime.block_on(bookinfo::serve(service, arguments.port, bookinfo::Settings::from_env()))?;
+    let port = arguments.port.unwrap_or(service.port());
+    runtime.block_on(bookinfo::serve(service, port, bookinfo::Settings::from_env()))?;
     Ok(())
 }

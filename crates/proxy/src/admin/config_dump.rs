@@ -8,6 +8,7 @@ use xds::any::pack;
 use xds::type_url::{CLUSTER, ENDPOINT, LISTENER, ROUTE};
 
 use super::Admin;
+use crate::secrets::Secret;
 use crate::subscriber::{Inventory, Stored};
 
 const DUMP: &str = "type.googleapis.com/envoy.admin.v3";
@@ -21,7 +22,55 @@ pub(super) fn all(admin: &Admin, with_endpoints: bool) -> Value {
     }
     configs.push(listeners(admin, &inventory));
     configs.push(routes(&inventory));
-    json!({ "configs": configs })
+    configs.push(secrets(admin));
+    let mut dump = json!({ "configs": configs });
+    redact(&mut dump);
+    dump
+}
+
+/// Fields that hold keys.
+const SECRET_FIELDS: [&str; 5] =
+    ["private_key", "password", "pkcs12", "session_ticket_keys", "generic_secret"];
+
+/// Keys are not shown.
+fn redact(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match SECRET_FIELDS.contains(&name.as_str()) {
+                    true => *field = json!("[redacted]"),
+                    false => redact(field),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(redact),
+        _ => {}
+    }
+}
+
+fn secrets(admin: &Admin) -> Value {
+    let named = admin.shared.tls.secrets().list();
+    let entries = named.iter().map(|(name, secret)| {
+        let content = match &**secret {
+            Secret::Certificate(chain) => json!({"tls_certificate": {
+                "certificate_chain": {"inline_bytes": base64(chain.chain.first().map_or(&[][..], |leaf| leaf))},
+                "private_key": "[redacted]"}}),
+            Secret::Trust(bundle) => json!({"validation_context": {
+                "trusted_ca": {"inline_bytes": base64(bundle.roots.first().map_or(&[][..], |root| root))}}}),
+        };
+        let mut content = content;
+        content["name"] = json!(name);
+        json!({"name": name, "secret": content})
+    });
+    json!({
+        "@type": format!("{DUMP}.SecretsConfigDump"),
+        "dynamic_active_secrets": entries.collect::<Vec<_>>(),
+    })
+}
+
+fn base64(der: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(der)
 }
 
 fn bootstrap(admin: &Admin) -> Value {

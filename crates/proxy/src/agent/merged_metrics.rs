@@ -73,9 +73,11 @@ fn renamed(line: &str) -> Option<String> {
         .map(|line| restore_flags(&line))
 }
 
-/// `response_flags="-"` is the one label whose dash is a value.
+/// `response_flags="-"` is the one label whose dash is a value, and what is
+/// not gRPC has no status of it, known or not.
 fn restore_flags(line: &str) -> String {
     line.replace("response_flags=\"unknown\"", "response_flags=\"-\"")
+        .replace("grpc_response_status=\"unknown\"", "grpc_response_status=\"\"")
 }
 
 /// The agent's own series.

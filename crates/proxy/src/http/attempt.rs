@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use routing::retry::Reset;
-use tokio::net::tcp::ReadHalf;
 use tokio::time::Instant;
 
 use crate::alarm::{Alarm, earlier};
@@ -17,11 +16,13 @@ use crate::http::ends::{Departure, Downstream};
 use crate::http::exchange::Exchange;
 use crate::http::interim;
 use crate::http::relay::{Encoding, Relay};
+use crate::http::upstream_head::empty_body_line;
 use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::parse::{self, Limits, Refusal};
 use crate::http2::client::{is_unprocessed, reset_of};
 use crate::io::poll_fill;
+use crate::stream::Reader;
 use crate::upstream::ClusterState;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::host::Host;
@@ -100,6 +101,8 @@ pub struct Failure {
     pub stale: bool,
     /// Why no connection came about.
     pub connect: Option<Rc<ConnectError>>,
+    /// What TLS said at the end of one.
+    pub tls: Option<Rc<str>>,
 }
 
 /// The largest head and the most headers of a response.
@@ -138,15 +141,17 @@ pub async fn run(
                 reset: Reset::ConnectFailure,
                 stale: false,
                 connect: Some(error),
+                tls: None,
             });
         }
         Err(Acquire::Refused(reset)) => {
-            return Attempt::Failed(Failure { reset, stale: false, connect: None });
+            return Attempt::Failed(Failure { reset, stale: false, connect: None, tls: None });
         }
         Err(Acquire::TimedOut(limit)) => return Attempt::TimedOut(limit),
         Err(Acquire::Gone(departure)) => return Attempt::Gone(departure),
     };
     exchange.upstream_local = Some(channel.local());
+    exchange.upstream_tls = channel.tls();
     let mut sending = begin(exchange, &worker, &channel);
     let mut input = None;
     let event =
@@ -185,7 +190,7 @@ pub async fn run(
     let stale = reused && closed && input.is_none() && !exchange.informed;
     let unsent = sending.failed;
     let stale = unprocessed || (stale && (unsent || was_idempotent));
-    let failure = Failure { reset, stale, connect: None };
+    let failure = Failure { reset, stale, connect: None, tls: channel.tls_failure() };
     dropped(&worker, cluster, input, sending, is_http1, Attempt::Failed(failure))
 }
 
@@ -230,6 +235,7 @@ fn begin(exchange: &Exchange<'_>, worker: &Worker, channel: &Channel) -> Sending
         return Sending { relay: Relay::new(out, Encoding::Plain), done: true, failed: false };
     }
     exchange.request.write_request(&mut out);
+    out.extend_from_slice(empty_body_line(exchange));
     out.extend_from_slice(b"\r\n");
     let encoding = match exchange.body.framing() {
         Framing::Chunked => Encoding::Chunked { trailers: exchange.http.manager.http1.trailers },
@@ -372,7 +378,7 @@ fn poll_event(
 
 /// Reads the head of the answer, or of an interim one.
 fn poll_head(
-    reader: &mut ReadHalf<'_>,
+    reader: &mut Reader<'_>,
     input: &mut Option<Buffer>,
     worker: &Worker,
     accepts_upgrade: bool,

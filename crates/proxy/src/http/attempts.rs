@@ -321,7 +321,7 @@ impl<'f> Attempts<'f> {
     ) -> Then {
         let Ok(framing) = framing(exchange, &mut answer) else {
             self.closed(&answer.channel);
-            let failure = Failure { reset: Reset::ProtocolError, stale: false, connect: None };
+            let failure = Failure { reset: Reset::ProtocolError, stale: false, connect: None, tls: None };
             return self.failed(exchange, io, failure).await;
         };
         let head = &answer.head;
@@ -372,9 +372,10 @@ impl<'f> Attempts<'f> {
             exchange.attempts -= 1;
             return Then::Again;
         }
-        exchange.transport_failure = match &failure.connect {
-            Some(error) => error.reason().replace(' ', "_"),
-            None => String::new(),
+        exchange.transport_failure = match (&failure.connect, &failure.tls) {
+            (Some(error), _) => error.reason().replace(' ', "_"),
+            (None, Some(reason)) => reason.replace(' ', "_"),
+            (None, None) => String::new(),
         };
         if matches!(failure.connect.as_deref(), Some(ConnectError::Overflow)) {
             return Then::Reply(self.overflow(exchange));
@@ -541,5 +542,5 @@ fn destination(exchange: &Exchange<'_>, cluster: &ClusterState) -> Option<Socket
         let value = exchange.request.find(name)?;
         return std::str::from_utf8(value).ok()?.parse().ok();
     }
-    Some(exchange.connection.local)
+    exchange.connection.original_destination()
 }

@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use routing::cluster::Protocol;
 use routing::retry::Reset;
+use routing::tls::Transport;
 
 use crate::alarm::Alarm;
 use crate::buffer::Buffer;
@@ -17,8 +18,9 @@ use crate::http::connection::Version;
 use crate::http::ends::{Departure, Downstream, Sink, Source};
 use crate::http::exchange::{Exchange, Tunnel};
 use crate::http2::client::{Connection, SendError, Stream, Turn, reset_of};
-use crate::proxy_protocol::announce;
-use crate::upstream::connect::ConnectError;
+use crate::tls::certificate::TlsFacts;
+use crate::tls::stream::TlsStream;
+use crate::upstream::connect::{Announced, ConnectError, Purpose, Speaks};
 use crate::upstream::host::{Host, Upstream};
 use crate::upstream::{ClusterState, pool};
 use crate::worker::Worker;
@@ -53,6 +55,26 @@ impl Channel {
         match self {
             Channel::Http1(upstream) | Channel::Bytes(upstream) => upstream.local,
             Channel::Http2(stream) => stream.local(),
+        }
+    }
+
+    /// The TLS around it.
+    pub fn tls(&self) -> Option<Rc<TlsFacts>> {
+        match self {
+            Channel::Http1(upstream) | Channel::Bytes(upstream) => {
+                upstream.stream.tls().map(|stream| stream.facts.clone())
+            }
+            Channel::Http2(stream) => stream.tls(),
+        }
+    }
+
+    /// Why TLS failed on it, if it did.
+    pub fn tls_failure(&self) -> Option<Rc<str>> {
+        match self {
+            Channel::Http1(upstream) | Channel::Bytes(upstream) => {
+                upstream.stream.tls().and_then(TlsStream::failure)
+            }
+            Channel::Http2(stream) => stream.tls_failure(),
         }
     }
 
@@ -111,8 +133,10 @@ pub async fn acquire(
         let (stream, used) = waiting(exchange, io, alarm, deadlines, getting).await?;
         return Ok((Channel::Http2(Box::new(stream)), used));
     }
+    let purpose = purpose(exchange, cluster, if terminates { Speaks::Bytes } else { Speaks::Http1 });
     if !fresh && !terminates && cluster.cluster.proxy_protocol.is_none() {
-        let (idle, closed) = host.take_idle();
+        let alpn = purpose.alpn.filter(|_| matches!(host.transport, Transport::Tls(_)));
+        let (idle, closed) = host.take_idle(alpn);
         cluster.stats.closed(closed);
         if let Some(upstream) = idle {
             return Ok((Channel::Http1(upstream), true));
@@ -120,8 +144,8 @@ pub async fn acquire(
     }
     let connecting = async {
         let opened = match terminates || cluster.cluster.proxy_protocol.is_some() {
-            true => dial(exchange, worker, cluster, host).await.map(|upstream| (upstream, false)),
-            false => pool::open(cluster, host, exchange.priority, worker.shared.upstream_tos).await,
+            true => dial(exchange, worker, cluster, host, &purpose).await.map(|upstream| (upstream, false)),
+            false => pool::open(worker, cluster, host, exchange.priority, &purpose).await,
         };
         opened.map_err(|error| Acquire::Failed(Rc::new(error)))
     };
@@ -203,7 +227,11 @@ async fn shared(
 ) -> Result<(Rc<Connection>, bool), Acquire> {
     let mut fresh = fresh;
     loop {
-        match host.http2.turn(fresh, cluster.cluster.max_requests_per_connection) {
+        let alpn = match &host.transport {
+            Transport::Tls(_) => purpose(exchange, cluster, Speaks::Http2).alpn,
+            Transport::Plain => None,
+        };
+        match host.http2.turn(fresh, cluster.cluster.max_requests_per_connection, alpn) {
             Turn::Ready(connection) => return Ok((connection, true)),
             Turn::Wait(connecting) => {
                 if let Some(Err(error)) = connecting.wait().await {
@@ -228,8 +256,10 @@ async fn start(
     cluster: &ClusterState,
     host: &Host,
 ) -> Result<Rc<Connection>, ConnectError> {
-    let upstream = dial(exchange, worker, cluster, host).await?;
-    Connection::start(upstream, &cluster.cluster.http2, cluster.stats.clone()).await.map_err(|error| {
+    let purpose = purpose(exchange, cluster, Speaks::Http2);
+    let upstream = dial(exchange, worker, cluster, host, &purpose).await?;
+    let (options, stats) = (&cluster.cluster.http2, cluster.stats.clone());
+    Connection::start(upstream, options, stats, &worker.buffers).await.map_err(|error| {
         cluster.stats.closed(1);
         ConnectError::Refused(std::io::Error::other(error.to_string()))
     })
@@ -241,15 +271,22 @@ async fn dial(
     worker: &Worker,
     cluster: &ClusterState,
     host: &Host,
+    purpose: &Purpose<'_>,
 ) -> Result<Upstream, ConnectError> {
     let slot = pool::slot(cluster, host, exchange.priority).ok_or(ConnectError::Overflow)?;
-    let mut upstream = pool::dial(cluster, host, worker.shared.upstream_tos, slot).await?;
-    if let Some(version) = cluster.cluster.proxy_protocol {
-        let local = exchange.connection.local;
-        announce(&mut upstream.stream, version, exchange.remote, local).await.map_err(|error| {
-            cluster.stats.closed(1);
-            ConnectError::Refused(error)
-        })?;
+    pool::dial(worker, cluster, host, slot, purpose).await
+}
+
+/// What a connection for the request is for.
+fn purpose<'p>(exchange: &'p Exchange<'_>, cluster: &ClusterState, speaks: Speaks) -> Purpose<'p> {
+    let alpn = exchange.http.manager.filters.alpn.as_ref();
+    Purpose {
+        speaks,
+        alpn: alpn.filter(|_| !cluster.cluster.keeps_alpn && speaks != Speaks::Bytes),
+        announced: cluster.cluster.proxy_protocol.map(|version| Announced {
+            version,
+            source: exchange.remote,
+            destination: exchange.connection.local,
+        }),
     }
-    Ok(upstream)
 }

@@ -3,13 +3,13 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use routing::hcm::{Codec, Underscores};
+use routing::listener::Listener;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::Instant;
 
 use crate::alarm::{Alarm, earlier};
@@ -24,6 +24,8 @@ use crate::http1::head::Head;
 use crate::http1::parse::{self, Limits, Refusal};
 use crate::http2;
 use crate::io::poll_fill;
+use crate::stream::{Reader, Stream, Writer};
+use crate::tls::certificate::TlsFacts;
 use crate::worker::Worker;
 
 /// A client's connection and where it arrived.
@@ -31,6 +33,8 @@ use crate::worker::Worker;
 pub struct Connection {
     /// The thread that serves it.
     pub worker: Rc<Worker>,
+    /// The listener as it was when the connection came.
+    pub listener: Arc<Listener>,
     /// The filter chain.
     pub chain: Rc<Chain>,
     /// Who the peer is.
@@ -41,6 +45,8 @@ pub struct Connection {
     pub accepted_at: SocketAddr,
     /// What is spoken on it.
     pub version: Version,
+    /// The TLS around it.
+    pub tls: Option<Rc<TlsFacts>>,
 }
 
 /// A version of HTTP.
@@ -56,9 +62,9 @@ pub enum Version {
 #[derive(Debug)]
 pub struct Io<'h> {
     /// Towards us.
-    pub reader: ReadHalf<'h>,
+    pub reader: Reader<'h>,
     /// Towards the client.
-    pub writer: WriteHalf<'h>,
+    pub writer: Writer<'h>,
     /// What was read and not used.
     pub input: Option<Buffer>,
     /// What has to be written before anything else.
@@ -104,6 +110,11 @@ impl Connection {
         !self.chain.current.get() || self.worker.shared.is_draining()
     }
 
+    /// Where the client wanted to go, if something sent it here instead.
+    pub fn original_destination(&self) -> Option<SocketAddr> {
+        (self.local != self.accepted_at).then_some(self.local)
+    }
+
     /// Ends when the client should go elsewhere.
     pub async fn asked_to_drain(&self) {
         let drained = self.worker.shared.drained.notified();
@@ -118,11 +129,12 @@ impl Connection {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(mut connection: Connection, mut stream: TcpStream, mut input: Option<Buffer>) {
+pub async fn serve(mut connection: Connection, mut stream: Stream, mut input: Option<Buffer>) {
     let Some(http) = connection.http() else { return };
     http.stats.cx_total.increment();
     http.stats.cx_active.add(1);
     let begins_http2 = match http.manager.codec {
+        Codec::Auto if agreed(&connection).is_some() => agreed(&connection).map(|alpn| alpn == b"h2"),
         Codec::Auto => begins_http2(&connection, http, &mut stream, &mut input).await,
         Codec::Http1 => Some(false),
         Codec::Http2 => Some(true),
@@ -141,6 +153,11 @@ pub async fn serve(mut connection: Connection, mut stream: TcpStream, mut input:
     count_closed(&connection);
 }
 
+/// The application protocol that TLS agreed on.
+fn agreed(connection: &Connection) -> Option<&[u8]> {
+    connection.tls.as_ref()?.alpn.as_deref()
+}
+
 fn count_closed(connection: &Connection) {
     if let Some(http) = connection.http() {
         http.stats.cx_active.add(-1);
@@ -152,7 +169,7 @@ fn count_closed(connection: &Connection) {
 async fn begins_http2(
     connection: &Connection,
     http: &HttpChain,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     input: &mut Option<Buffer>,
 ) -> Option<bool> {
     let deadline = http.manager.timeouts.idle.map(|limit| Instant::now() + limit);
@@ -179,12 +196,7 @@ async fn begins_http2(
     .await
 }
 
-async fn serve_http1(
-    connection: &Connection,
-    http: &HttpChain,
-    mut stream: TcpStream,
-    input: Option<Buffer>,
-) {
+async fn serve_http1(connection: &Connection, http: &HttpChain, mut stream: Stream, input: Option<Buffer>) {
     let (reader, writer) = stream.split();
     let mut io = Io { reader, writer, input, owed: Vec::new() };
     let end = serve_requests(connection, http, &mut io).await;
@@ -356,7 +368,7 @@ impl Reading {
 
 /// Closes our side and reads what the client still sends, so that it gets
 /// the response before a reset.
-async fn linger(stream: &mut TcpStream, limit: Duration) {
+async fn linger(stream: &mut Stream, limit: Duration) {
     if stream.shutdown().await.is_err() || limit.is_zero() {
         return;
     }

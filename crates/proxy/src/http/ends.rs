@@ -2,11 +2,7 @@
 //! where bytes come from, where they go, and the client's side of a request.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-
-use tokio::io::AsyncWrite as _;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::buffer::{Buffer, Pool};
 use crate::http::body::{Body, Piece, RelayError};
@@ -15,6 +11,7 @@ use crate::http1::parse;
 use crate::http2::server;
 use crate::http2::stream::{Incoming, Outgoing};
 use crate::io::{poll_fill, poll_gone};
+use crate::stream::{Reader, Writer};
 
 /// Where a body comes from.
 #[derive(Debug)]
@@ -22,7 +19,7 @@ pub enum Source<'s, 'h> {
     /// A connection of HTTP/1, or one that carries bytes as they are.
     Http1 {
         /// The connection.
-        reader: &'s mut ReadHalf<'h>,
+        reader: &'s mut Reader<'h>,
         /// What was read already.
         input: &'s mut Option<Buffer>,
     },
@@ -34,7 +31,7 @@ pub enum Source<'s, 'h> {
 #[derive(Debug)]
 pub enum Sink<'s, 'h> {
     /// A connection of HTTP/1, or one that carries bytes as they are.
-    Http1(&'s mut WriteHalf<'h>),
+    Http1(&'s mut Writer<'h>),
     /// A stream of HTTP/2.
     Http2(&'s mut Outgoing),
 }
@@ -83,7 +80,7 @@ impl Source<'_, '_> {
 }
 
 fn poll_bytes(
-    reader: &mut ReadHalf<'_>,
+    reader: &mut Reader<'_>,
     input: &mut Option<Buffer>,
     body: &mut Body,
     pool: &Pool,
@@ -127,7 +124,7 @@ impl<'h> Sink<'_, 'h> {
     /// say it.
     pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Sink::Http1(writer) => Pin::new(&mut **writer).poll_shutdown(context),
+            Sink::Http1(writer) => writer.poll_shutdown(context),
             Sink::Http2(_) => Poll::Ready(Ok(())),
         }
     }
@@ -159,7 +156,7 @@ impl<'h> Downstream<'_, 'h> {
     pub fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<Departure> {
         match self {
             Downstream::Http1(io) if io.input.is_none() => {
-                poll_gone(io.reader.as_ref(), context).map(|()| Departure::Connection)
+                poll_gone(&io.reader, context).map(|()| Departure::Connection)
             }
             Downstream::Http1(_) => Poll::Pending,
             Downstream::Http2(stream) => stream.outgoing.poll_gone(context),

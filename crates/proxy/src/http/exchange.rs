@@ -19,12 +19,14 @@ use crate::flags::{Flag, Flags};
 use crate::http::body::Body;
 use crate::http::connection::{Connection, Next};
 use crate::http::ends::{Departure, Downstream};
+use crate::http::fault::{Injected, inject};
 use crate::http::local_reply::{self, LocalReply};
 use crate::http::{cors, forward, record, request_head};
 use crate::http1::head::Head;
 use crate::http1::known::Known;
 use crate::identities::PeerId;
 use crate::overload::Pressure;
+use crate::tls::certificate::TlsFacts;
 use crate::upstream::ClusterState;
 use crate::upstream::host::Host;
 
@@ -77,6 +79,8 @@ pub struct Exchange<'c> {
     pub host: Option<Rc<Host>>,
     /// Our own address towards the endpoint.
     pub upstream_local: Option<SocketAddr>,
+    /// The TLS towards the endpoint.
+    pub upstream_tls: Option<Rc<TlsFacts>>,
     /// How many attempts were made.
     pub attempts: u32,
     /// Why the upstream transport failed.
@@ -168,9 +172,26 @@ async fn serve<'c>(
         exchange.keep_alive = false;
         return local_reply::send(exchange, io, None, reply).await;
     }
-    let decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
+    let mut decision = on_request(&live.config, &exchange.http.manager, &exchange.request, exchange.random);
     exchange.virtual_host = decision.virtual_host;
     exchange.route = decision.route;
+    if let Outcome::Forward(forwarding) = &decision.outcome {
+        exchange.cluster_name = Some(forwarding.cluster_name.clone());
+        exchange.priority = forwarding.options.priority;
+        exchange.cluster = worker.cluster(live, &forwarding.cluster_name);
+    }
+    match inject(exchange, decision.fault, io).await {
+        Injected::Nothing => {}
+        Injected::Reply(reply) => {
+            // The filter for origins comes later and does not know of the request.
+            decision.cors = None;
+            return local_reply::send(exchange, io, Some(&decision), reply).await;
+        }
+        Injected::Gone(departure) => {
+            exchange.client_left(departure);
+            return Next::Abort;
+        }
+    }
     if let Some(reply) = cors::preflight(exchange, &decision) {
         return local_reply::send(exchange, io, Some(&decision), reply).await;
     }
@@ -256,6 +277,7 @@ impl<'c> Exchange<'c> {
             cluster: None,
             host: None,
             upstream_local: None,
+            upstream_tls: None,
             attempts: 0,
             transport_failure: String::new(),
             response: None,

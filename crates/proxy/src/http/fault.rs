@@ -1,7 +1,6 @@
 //! Injected faults: a delay, then a failure.
 
-use routing::decision::Forwarding;
-use routing::fault::Abort;
+use routing::fault::{Abort, Fault};
 
 use crate::flags::Flag;
 use crate::http::ends::{Departure, Downstream};
@@ -23,13 +22,10 @@ pub enum Injected {
 /// The delay comes first, then the failure.
 pub async fn inject(
     exchange: &mut Exchange<'_>,
-    forwarding: &Forwarding<'_>,
+    fault: Option<&Fault>,
     io: &mut Downstream<'_, '_>,
 ) -> Injected {
-    let Some(fault) = forwarding.fault else { return Injected::Nothing };
-    if !fault.applies(&exchange.request, &forwarding.cluster_name) {
-        return Injected::Nothing;
-    }
+    let Some(fault) = fault else { return Injected::Nothing };
     let injection = fault.draw(fastrand::u64(..), fastrand::u64(..));
     if let Some(delay) = injection.delay {
         exchange.flags.set(Flag::DelayInjected);

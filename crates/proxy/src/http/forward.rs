@@ -1,4 +1,4 @@
-//! Forwarding: injected faults, the head for upstreams, and the attempts.
+//! Forwarding: the head for upstreams, and the attempts.
 
 use routing::decision::{Decision, Forwarding};
 
@@ -8,7 +8,6 @@ use crate::http::attempts::{Attempts, retries};
 use crate::http::connection::Next;
 use crate::http::ends::Downstream;
 use crate::http::exchange::{Exchange, Tunnel};
-use crate::http::fault::{Injected, inject};
 use crate::http::local_reply::{self, LocalReply};
 use crate::http::{mirror, steering, upstream_head};
 use crate::shared::Live;
@@ -22,17 +21,6 @@ pub async fn forward<'c>(
     io: &mut Downstream<'_, '_>,
     alarm: &mut Alarm,
 ) -> Next {
-    exchange.cluster_name = Some(forwarding.cluster_name.clone());
-    exchange.priority = forwarding.options.priority;
-    exchange.cluster = exchange.connection.worker.cluster(live, &forwarding.cluster_name);
-    match inject(exchange, forwarding, io).await {
-        Injected::Nothing => {}
-        Injected::Reply(reply) => return local_reply::send(exchange, io, Some(decision), reply).await,
-        Injected::Gone(departure) => {
-            exchange.client_left(departure);
-            return Next::Abort;
-        }
-    }
     if !may_upgrade(exchange, forwarding) {
         exchange.keep_alive = false;
         return local_reply::send(exchange, io, Some(decision), LocalReply::new(403, "upgrade_failed")).await;
@@ -82,7 +70,7 @@ fn buffer_limit(exchange: &Exchange<'_>) -> usize {
         .and_then(|route| route.buffer_limit)
         .or(exchange.virtual_host.and_then(|host| host.buffer_limit));
     let limit = configured.and_then(|limit| usize::try_from(limit).ok());
-    limit.unwrap_or(exchange.connection.chain.listener.buffer_limit)
+    limit.unwrap_or(exchange.connection.listener.buffer_limit)
 }
 
 fn may_upgrade(exchange: &Exchange<'_>, forwarding: &Forwarding<'_>) -> bool {

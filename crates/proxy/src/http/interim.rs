@@ -1,10 +1,7 @@
 //! Interim responses, which come before the response.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
-
-use tokio::io::AsyncWrite as _;
 
 use crate::http::ends::Downstream;
 use crate::http::exchange::Exchange;
@@ -47,7 +44,7 @@ pub fn pass_on(
                 head.write_response(&mut io.owed);
                 io.owed.extend_from_slice(b"\r\n");
                 // What does not go now goes in front of what is written next.
-                if let Poll::Ready(Ok(count)) = Pin::new(&mut io.writer).poll_write(context, &io.owed) {
+                if let Poll::Ready(Ok(count)) = io.writer.poll_write(&io.owed, context) {
                     io.owed.drain(..count);
                 }
             }

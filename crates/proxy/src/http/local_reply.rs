@@ -10,6 +10,7 @@ use routing::decision::Decision;
 use tokio::time::Instant;
 
 use crate::flags::Flag;
+use crate::http::body::Piece;
 use crate::http::connection::{Connection, Io, Next};
 use crate::http::ends::{Departure, Downstream};
 use crate::http::exchange::Exchange;
@@ -18,7 +19,7 @@ use crate::http::{record, response_head};
 use crate::http1::head::{Head, reason};
 use crate::http1::known::Known;
 use crate::http1::parse::Refusal;
-use crate::http2::stream::Outgoing;
+use crate::http2::stream::{Incoming, Outgoing};
 use crate::io::write_all;
 
 /// An answer of our own.
@@ -72,36 +73,35 @@ pub async fn send(
     for (name, value) in &reply.headers {
         head.add(name.as_bytes(), value.as_bytes());
     }
-    let mut body = reply.body;
-    if exchange.grpc_status.is_some() {
-        let status = reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status));
-        exchange.grpc_status = Some(status);
+    let status = exchange.grpc_status.map(|_| reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status)));
+    if status.is_some() {
         head.status = 200;
-        head.add(b"content-type", b"application/grpc");
-        head.add(b"grpc-status", status.to_string().as_bytes());
-        if !body.is_empty() && !exchange.is_head_request() {
-            head.add(b"grpc-message", &percent_encoded(&body));
-        }
-        body = Bytes::new();
-        if !io.is_http2() {
-            head.set_known(Known::ContentLength, b"0");
-        }
-    } else {
-        if reply.status != 204 || !body.is_empty() {
-            head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
-        }
-        if !body.is_empty() {
-            head.add(b"content-type", b"text/plain");
-        }
+        exchange.grpc_status = status;
     }
     exchange.details = reply.details;
     exchange.answered_here = true;
-    response_head::finish(exchange, decision, &mut head);
-    if body.is_empty() && exchange.grpc_status.is_none() {
-        head.remove_named(b"content-type");
+    // Envoy takes every 400 of its own for a client that cannot be understood.
+    exchange.keep_alive &= reply.status != 400;
+    if let Some(decision) = decision {
+        response_head::change(exchange, decision, &mut head);
     }
+    let mut body = reply.body;
+    match status {
+        None => describe_body(&mut head, &body),
+        Some(status) => {
+            let words = std::mem::take(&mut body);
+            describe_status(&mut head, status, if exchange.is_head_request() { b"" } else { &words });
+        }
+    }
+    if body.is_empty() && !io.is_http2() && !matches!(head.status, 204 | 304) {
+        head.set_known(Known::ContentLength, b"0");
+    }
+    response_head::finish(exchange, decision, &mut head);
     crate::http::reason::tell(exchange, &mut head);
     if let Downstream::Http2(stream) = io {
+        if has_waited(exchange) {
+            count_arrived(exchange, &mut stream.incoming).await;
+        }
         return send_frames(exchange, &mut stream.outgoing, head, body).await;
     }
     let Downstream::Http1(io) = io else { return Next::Abort };
@@ -137,6 +137,32 @@ pub async fn send(
     }
 }
 
+/// What an answer says about its body, whatever routes say about those of
+/// servers.
+fn describe_body(head: &mut Head, body: &[u8]) {
+    if body.is_empty() {
+        head.remove(Known::ContentLength);
+        head.remove(Known::ContentType);
+        return;
+    }
+    head.set_known(Known::ContentLength, body.len().to_string().as_bytes());
+    if !head.has(Known::ContentType) {
+        head.set_known(Known::ContentType, b"text/plain");
+    }
+}
+
+/// An answer to gRPC is a head alone, which tells the status and the words.
+fn describe_status(head: &mut Head, status: u32, words: &[u8]) {
+    head.remove(Known::ContentLength);
+    head.set_known(Known::ContentType, b"application/grpc");
+    if !head.has(Known::GrpcStatus) {
+        head.set_known(Known::GrpcStatus, status.to_string().as_bytes());
+    }
+    if !words.is_empty() {
+        head.set(b"grpc-message", &percent_encoded(words));
+    }
+}
+
 /// Something took time before this answer.
 const WAITED: [Flag; 6] = [
     Flag::UpstreamConnectionFailure,
@@ -147,11 +173,15 @@ const WAITED: [Flag; 6] = [
     Flag::DelayInjected,
 ];
 
+fn has_waited(exchange: &Exchange<'_>) -> bool {
+    WAITED.iter().any(|flag| exchange.flags.has(*flag))
+}
+
 /// A body that came while something else was waited for is passed over, so
 /// that the connection can be kept. One that is still to come ends it, and an
 /// answer that is given at once does not look at the body, as in Envoy.
 fn pass_over_body(exchange: &mut Exchange<'_>, io: &mut Io<'_>) {
-    if !WAITED.iter().any(|flag| exchange.flags.has(*flag)) {
+    if !has_waited(exchange) {
         return;
     }
     while !exchange.body.is_done()
@@ -168,6 +198,22 @@ fn pass_over_body(exchange: &mut Exchange<'_>, io: &mut Io<'_>) {
     }
     if let Some(empty) = io.input.take_if(|input| input.is_empty()) {
         exchange.connection.worker.buffers.give(empty);
+    }
+}
+
+/// The same on a stream, which ends with its answer anyway: what came is
+/// counted.
+async fn count_arrived(exchange: &mut Exchange<'_>, incoming: &mut Incoming) {
+    poll_fn(|context| {
+        while !exchange.body.is_done()
+            && let Poll::Ready(Ok(Piece::Data(_))) = incoming.poll_piece(&mut exchange.body, context)
+        {
+        }
+        Poll::Ready(())
+    })
+    .await;
+    if exchange.body.is_done() && exchange.request_done.is_none() {
+        exchange.request_done = Some(Instant::now());
     }
 }
 

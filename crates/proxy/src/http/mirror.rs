@@ -18,10 +18,10 @@ use routing::cluster::Protocol;
 use routing::decision::Forwarding;
 use routing::route::Priority;
 use smallvec::SmallVec;
-use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
 use crate::http::exchange::Exchange;
+use crate::http::upstream_head::empty_body_line;
 use crate::http1::chunk::{ChunkReader, LAST_CHUNK, Step, write_chunk};
 use crate::http1::framing::{Framing, of_response};
 use crate::http1::head::Head;
@@ -29,6 +29,8 @@ use crate::http1::known::Known;
 use crate::http1::parse::{self, Limits};
 use crate::io::{poll_fill, write_all};
 use crate::shared::Live;
+use crate::stream::Stream;
+use crate::upstream::connect::{Purpose, Speaks};
 use crate::upstream::host::{Host, Upstream};
 use crate::upstream::protection::Resource;
 use crate::upstream::vitals::Outcome;
@@ -139,9 +141,11 @@ impl Copies {
             return;
         }
         let worker = exchange.connection.worker.clone();
+        let empty = empty_body_line(exchange);
         let own_address = worker.shared.identity.node_id().split('~').nth(1).unwrap_or_default();
         for copy in &mut self.list {
             copy.head = head(&mut exchange.request, copy.keeps_host, own_address);
+            copy.head.extend_from_slice(empty);
         }
     }
 
@@ -243,19 +247,20 @@ async fn over_bytes(
 }
 
 async fn connection(worker: &Worker, cluster: &ClusterState, host: &Rc<Host>) -> Option<Upstream> {
-    let (idle, closed) = host.take_idle();
+    let (idle, closed) = host.take_idle(None);
     cluster.stats.closed(closed);
     if idle.is_some() {
         return idle;
     }
-    let opened = pool::open(cluster, host, Priority::Normal, worker.shared.upstream_tos).await;
+    let purpose = Purpose { speaks: Speaks::Http1, alpn: None, announced: None };
+    let opened = pool::open(worker, cluster, host, Priority::Normal, &purpose).await;
     opened.ok().map(|(upstream, _)| upstream)
 }
 
 /// The status, and whether the connection can be used again.
 async fn converse(
     worker: &Worker,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     request: &[u8],
     is_head: bool,
 ) -> Option<(u16, bool)> {

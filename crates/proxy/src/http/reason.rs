@@ -31,7 +31,7 @@ pub fn cause<'e>(exchange: &'e Exchange<'_>) -> Option<&'e Origin> {
         .filter(|_| by_cluster)
         .or(exchange.route.and_then(|route| route.origin.as_ref()))
         .or(exchange.virtual_host.and_then(|host| host.origin.as_ref()))
-        .or(exchange.connection.chain.listener.origin.as_ref())
+        .or(exchange.connection.listener.origin.as_ref())
 }
 
 /// Says the reason in the response:

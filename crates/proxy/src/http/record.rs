@@ -1,11 +1,12 @@
 //! Writing down what happened: metrics and access logs at a request's end,
 //! and the view of a request that format strings have.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use routing::access_log::{LogFacts, Moment};
-use telemetry::access_log::Record;
+use telemetry::access_log::{Fact, Record, Side};
 use tokio::time::Instant;
 
 use crate::flags::{Flag, Flags};
@@ -68,6 +69,10 @@ fn count(exchange: &Exchange<'_>, now: Instant) {
         status: exchange.status,
         grpc: exchange.grpc_status,
         flags: exchange.flags.clone(),
+        link: worker.identities.link(match http.is_inbound {
+            true => exchange.connection.tls.as_deref(),
+            false => exchange.upstream_tls.as_deref(),
+        }),
     };
     let milliseconds = u64::try_from(now.duration_since(exchange.started).as_millis()).unwrap_or(u64::MAX);
     let metrics = reporting.requests(worker, &key);
@@ -183,6 +188,14 @@ impl Record for View<'_, '_> {
         some(&self.exchange.transport_failure)
     }
 
+    fn tls(&self, side: Side, fact: Fact) -> Option<Cow<'_, str>> {
+        let facts = match side {
+            Side::Downstream => self.exchange.connection.tls.as_deref(),
+            Side::Upstream => self.exchange.upstream_tls.as_deref(),
+        };
+        facts?.tell(fact)
+    }
+
     fn bytes_received(&self) -> u64 {
         self.exchange.body.data
     }
@@ -234,7 +247,7 @@ impl Record for View<'_, '_> {
     }
 
     fn requested_server_name(&self) -> Option<&str> {
-        None
+        some(&self.exchange.connection.tls.as_ref()?.server_name)
     }
 
     fn route_name(&self) -> Option<&str> {
@@ -254,7 +267,7 @@ impl Record for View<'_, '_> {
             "ROUTE" => self.exchange.route?.origin.as_ref(),
             "CLUSTER" => self.exchange.cluster.as_ref()?.cluster.origin.as_ref(),
             "VIRTUAL_HOST" => self.exchange.virtual_host?.origin.as_ref(),
-            "LISTENER" => self.exchange.connection.chain.listener.origin.as_ref(),
+            "LISTENER" => self.exchange.connection.listener.origin.as_ref(),
             "LISTENER_FILTER_CHAIN" => self.exchange.connection.chain.config.origin.as_ref(),
             "DYNAMIC" => crate::http::reason::cause(self.exchange),
             _ => None,
@@ -330,6 +343,7 @@ impl Record for Finished<'_, '_> {
         response_code_details() -> Option<&str>;
         connection_termination_details() -> Option<&str>;
         upstream_transport_failure_reason() -> Option<&str>;
+        tls(side: Side, fact: Fact) -> Option<Cow<'_, str>>;
         bytes_received() -> u64;
         bytes_sent() -> u64;
         request_duration() -> Option<Duration>;

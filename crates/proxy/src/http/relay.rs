@@ -11,13 +11,12 @@ mod pulled;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use tokio::net::tcp::{ReadHalf, WriteHalf};
-
 use crate::buffer::{Buffer, NORMAL, Pool};
 use crate::http::body::{Body, RelayError};
 use crate::http::ends::{Sink, Source};
 use crate::http1::chunk::{LAST_CHUNK, write_chunk};
 use crate::io::{poll_fill, poll_write_from};
+use crate::stream::{Reader, Writer};
 use pulled::Pulled;
 
 /// How a body is written.
@@ -118,9 +117,9 @@ impl Relay {
     pub fn poll_direct(
         &mut self,
         body: &mut Body,
-        reader: &mut ReadHalf<'_>,
+        reader: &mut Reader<'_>,
         input: &mut Option<Buffer>,
-        writer: &mut WriteHalf<'_>,
+        writer: &mut Writer<'_>,
         pool: &Pool,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), RelayError>> {
@@ -180,7 +179,7 @@ impl Relay {
     fn poll_flush(
         &mut self,
         input: &mut Option<Buffer>,
-        writer: &mut WriteHalf<'_>,
+        writer: &mut Writer<'_>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(poll_write_from(writer, &self.out, &mut self.written, context))?;

@@ -12,6 +12,7 @@ use crate::http::exchange::{Exchange, Tunnel};
 use crate::http::local_reply::LocalReply;
 use crate::http1::head::Head;
 use crate::http1::known::Known;
+use crate::tls::forwarded;
 
 /// Headers that only requests from inside may carry.
 const INTERNAL_ONLY: [&[u8]; 14] = [
@@ -31,10 +32,31 @@ const INTERNAL_ONLY: [&[u8]; 14] = [
     b"x-envoy-hedge-on-per-try-timeout",
 ];
 
+/// Headers that Envoy makes one line of while it reads.
+const ONE_LINE: [Known; 12] = [
+    Known::Expect,
+    Known::ContentType,
+    Known::UserAgent,
+    Known::Origin,
+    Known::XRequestId,
+    Known::XForwardedFor,
+    Known::XForwardedHost,
+    Known::XForwardedProto,
+    Known::XForwardedClientCert,
+    Known::XEnvoyInternal,
+    Known::XEnvoyOriginalPath,
+    Known::XEnvoyDecoratorOperation,
+];
+
 /// Makes the head what routes and upstreams shall see, or says how it is
 /// refused.
 pub fn prepare(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     exchange.request_head_size = exchange.request.byte_size() as u64;
+    exchange.request.join_repeated(&ONE_LINE);
+    if is_grpc(&exchange.request) {
+        exchange.grpc_status = Some(0);
+        exchange.body.count_messages();
+    }
     take_hop_headers(exchange)?;
     normalize_path(exchange)?;
     normalize_host(exchange);
@@ -43,10 +65,6 @@ pub fn prepare(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     set_request_id(exchange);
     forward_certificate(exchange);
     discover_peer(exchange);
-    if is_grpc(&exchange.request) {
-        exchange.grpc_status = Some(0);
-        exchange.body.count_messages();
-    }
     Ok(())
 }
 
@@ -62,7 +80,8 @@ fn take_hop_headers(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     if request.path() == "*" {
         return Err(LocalReply::new(404, "absolute_path_rejected"));
     }
-    if !exchange.http.manager.http1.proxy_100_continue && request.remove(Known::Expect) {
+    if !exchange.http.manager.http1.proxy_100_continue && expects_continue(request) {
+        request.remove(Known::Expect);
         exchange.expects_continue = !request.is_http_10;
     }
     request.remove(Known::KeepAlive);
@@ -90,6 +109,12 @@ fn take_hop_headers(exchange: &mut Exchange<'_>) -> Result<(), LocalReply> {
     request.remove(Known::Http2Settings);
     exchange.upgrade = wanted.map(Into::into);
     Ok(())
+}
+
+/// Whether the client waits for `100 Continue`. What else it expects, or
+/// expects twice, is the server's affair.
+fn expects_continue(request: &Head) -> bool {
+    request.get(Known::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Removes the headers that `connection` names; those that decide about the
@@ -156,6 +181,7 @@ fn normalize_host(exchange: &mut Exchange<'_>) {
 fn find_client(exchange: &mut Exchange<'_>) {
     let peer = exchange.connection.peer;
     let trust = &exchange.http.manager.trust;
+    let scheme: &[u8] = if exchange.connection.tls.is_some() { b"https" } else { b"http" };
     let request = &mut exchange.request;
     let had_forwarded_for = request.has(Known::XForwardedFor);
     let mut client = None;
@@ -170,7 +196,7 @@ fn find_client(exchange: &mut Exchange<'_>) {
             append_forwarded_for(request, ip);
         }
         if trust.trusted_hops == 0 || !request.has(Known::XForwardedProto) {
-            request.set_known(Known::XForwardedProto, b"http");
+            request.set_known(Known::XForwardedProto, scheme);
         }
         client = client.or(Some(peer.ip()));
     } else {
@@ -178,7 +204,7 @@ fn find_client(exchange: &mut Exchange<'_>) {
         single = found.is_some_and(|(_, single)| single);
         client = found.map(|(ip, _)| ip).or(client);
         if !request.has(Known::XForwardedProto) {
-            request.set_known(Known::XForwardedProto, b"http");
+            request.set_known(Known::XForwardedProto, scheme);
         }
     }
     exchange.is_internal = single
@@ -276,11 +302,31 @@ fn uuid(random: u128) -> [u8; 36] {
     text
 }
 
-/// Connections without TLS prove nothing about the client.
+/// What is said about the client's certificate: only what it has proved, and,
+/// where that is wished, what proxies before this one said.
 fn forward_certificate(exchange: &mut Exchange<'_>) {
-    let details = exchange.http.manager.trust.client_certificate;
-    if details != ForwardClientCertificate::AlwaysForward {
-        exchange.request.remove(Known::XForwardedClientCert);
+    let trust = &exchange.http.manager.trust;
+    let shown = exchange.connection.tls.as_ref().filter(|facts| facts.peer.is_some());
+    let request = &mut exchange.request;
+    match (trust.client_certificate, shown) {
+        (ForwardClientCertificate::AlwaysForward, _) => {}
+        (ForwardClientCertificate::ForwardOnly, Some(_)) => {}
+        (ForwardClientCertificate::AppendForward, Some(facts)) => {
+            let mut value: Vec<u8> = Vec::new();
+            for present in request.values_of(Known::XForwardedClientCert) {
+                value.extend_from_slice(present);
+                value.push(b',');
+            }
+            value.extend_from_slice(forwarded::element(facts, trust.certificate_details).as_bytes());
+            request.set_known(Known::XForwardedClientCert, &value);
+        }
+        (ForwardClientCertificate::SanitizeSet, Some(facts)) => {
+            let value = forwarded::element(facts, trust.certificate_details);
+            request.set_known(Known::XForwardedClientCert, value.as_bytes());
+        }
+        (ForwardClientCertificate::Sanitize, _) | (_, None) => {
+            request.remove(Known::XForwardedClientCert);
+        }
     }
 }
 

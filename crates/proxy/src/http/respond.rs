@@ -187,6 +187,7 @@ fn prepare_head(
         let status = grpc_status(head).unwrap_or_else(|| local_reply::grpc_status(head.status));
         exchange.grpc_status = Some(status);
     }
+    response_head::change(exchange, decision, head);
     response_head::finish(exchange, Some(decision), head);
     if is_http2 {
         return false;
@@ -262,7 +263,7 @@ fn discover_peer(exchange: &mut Exchange<'_>, head: &mut Head) {
 /// The head of an answer to HEAD says how a body would come, as Envoy does:
 /// in chunks, when nobody knows its length.
 pub fn promise_chunks(exchange: &Exchange<'_>, head: &mut Head) {
-    let has_no_body = head.status < 200 || head.status == 204;
+    let has_no_body = head.status < 200 || matches!(head.status, 204 | 304);
     let is_known = head.has(Known::ContentLength) || has_no_body;
     if exchange.is_head_request() && !is_known && !exchange.request.is_http_10 {
         head.set_known(Known::TransferEncoding, b"chunked");
@@ -278,6 +279,12 @@ fn encoding(exchange: &Exchange<'_>, head: &mut Head, framing: Framing, is_switc
         }
         _ => {
             promise_chunks(exchange, head);
+            // A stream may end with its head, which says nothing here.
+            let never_has_body = head.status < 200 || matches!(head.status, 204 | 304);
+            let ends_unsaid = framing == Framing::None && !head.has(Known::ContentLength);
+            if ends_unsaid && !never_has_body && !exchange.is_head_request() && !is_switch {
+                head.set_known(Known::ContentLength, b"0");
+            }
             Encoding::Plain
         }
     }

@@ -10,20 +10,25 @@ use crate::http::record::View;
 use crate::http1::head::Head;
 use crate::http1::known::Known;
 
-/// Changes the head as route, filters and connection manager say, in Envoy's
-/// order. Framing and `connection` are the caller's affair.
-pub fn finish(exchange: &mut Exchange<'_>, decision: Option<&Decision<'_>>, head: &mut Head) {
+/// Changes the head as the route says.
+pub fn change(exchange: &mut Exchange<'_>, decision: &Decision<'_>, head: &mut Head) {
     exchange.status = head.status;
     for cookie in &exchange.cookies {
         head.add(b"set-cookie", cookie.as_bytes());
     }
+    for level in decision.response_mutations() {
+        // Values may quote the response's own headers.
+        let view = View { exchange, response: Some(head) };
+        let changes = Changes::new(level, &view, |name| view.response_has(name));
+        changes.write(head);
+    }
+}
+
+/// Changes the head as filters and connection manager say, in Envoy's order.
+/// Framing and `connection` are the caller's affair.
+pub fn finish(exchange: &mut Exchange<'_>, decision: Option<&Decision<'_>>, head: &mut Head) {
+    exchange.status = head.status;
     if let Some(decision) = decision {
-        for level in decision.response_mutations() {
-            // Values may quote the response's own headers.
-            let view = View { exchange, response: Some(head) };
-            let changes = Changes::new(level, &view, |name| view.response_has(name));
-            changes.write(head);
-        }
         cors::allow(exchange, decision, head);
     }
     tell_peer(exchange, head);

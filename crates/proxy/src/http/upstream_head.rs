@@ -25,16 +25,20 @@ pub fn finish(exchange: &mut Exchange<'_>, decision: &Decision<'_>, forwarding: 
         exchange.request.set_known(Known::Connection, b"Upgrade");
         exchange.request.set_known(Known::Upgrade, protocol.as_bytes());
     }
-    match exchange.body.framing() {
-        Framing::Chunked => exchange.request.set_known(Known::TransferEncoding, b"chunked"),
-        // A method that usually has a body says that this one is empty.
-        Framing::None if !exchange.is_tunnel() && usually_has_body(exchange.request.method()) => {
-            exchange.request.set_known(Known::ContentLength, b"0");
-        }
-        _ => {}
+    if exchange.body.framing() == Framing::Chunked {
+        exchange.request.set_known(Known::TransferEncoding, b"chunked");
     }
     name_operation(exchange);
     tell_peer(exchange, forwarding);
+}
+
+/// The line by which HTTP/1.1 says that there is no body, where the method
+/// usually has one; other versions say it otherwise.
+pub fn empty_body_line(exchange: &Exchange<'_>) -> &'static [u8] {
+    let is_empty = exchange.body.framing() == Framing::None && !exchange.is_tunnel();
+    let request = &exchange.request;
+    let is_told = request.has(Known::ContentLength) || !usually_has_body(request.method());
+    if is_empty && !is_told { b"content-length: 0\r\n" } else { b"" }
 }
 
 fn usually_has_body(method: &str) -> bool {

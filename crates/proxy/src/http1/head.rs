@@ -41,6 +41,8 @@ pub struct Head {
     pub is_http_10: bool,
     /// The connection that carried it is TLS.
     pub is_https: bool,
+    /// The scheme that a client of HTTP/2 said.
+    pub said_scheme: Option<&'static str>,
 }
 
 impl Span {
@@ -97,6 +99,7 @@ impl Head {
             status: parts.status,
             is_http_10: parts.is_http_10,
             is_https: false,
+            said_scheme: None,
         }
     }
 
@@ -278,6 +281,22 @@ impl Head {
         }
     }
 
+    /// Makes one line of each of these that came in several, without empty
+    /// values.
+    pub fn join_repeated(&mut self, names: &[Known]) {
+        let (mut seen, mut repeated) = (0u64, 0u64);
+        for field in self.live() {
+            let bit = 1 << field.known as u8;
+            repeated |= seen & bit;
+            seen |= bit;
+        }
+        for name in names.iter().filter(|name| repeated & (1 << **name as u8) != 0) {
+            let values: Vec<&[u8]> = self.values_of(*name).filter(|value| !value.is_empty()).collect();
+            let value = values.join(&b","[..]);
+            self.set_known(*name, &value);
+        }
+    }
+
     /// Whether a comma separated header holds a word.
     pub fn lists(&self, known: Known, word: &str) -> bool {
         self.values_of(known).any(|value| {
@@ -339,7 +358,7 @@ impl RequestHead for Head {
     fn scheme(&self) -> &str {
         // What this proxy ends in the clear, another one may have taken over TLS.
         let is_https = self.is_https || self.get(Known::XForwardedProto) == Some(b"https");
-        if is_https { "https" } else { "http" }
+        self.said_scheme.unwrap_or(if is_https { "https" } else { "http" })
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {

@@ -1,10 +1,12 @@
 //! Connections to upstreams that carry many requests at once.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,16 +14,19 @@ use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::Response;
 use routing::http2::{Http2, Keepalive};
+use routing::istio::AlpnOverride;
 use routing::retry::Reset;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::buffer::Pool as Buffers;
 use crate::http1::head::Head;
 use crate::http2::head;
 use crate::http2::keepalive::{self, Pings};
 use crate::http2::stream::{Incoming, Outgoing};
+use crate::http2::wire::{Turns, Wire, wire};
 use crate::stats::ClusterStats;
+use crate::tls::certificate::TlsFacts;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::host::Upstream;
 use crate::upstream::pool::Slot;
@@ -43,6 +48,7 @@ pub struct Pool {
 /// A connection that is being made, and those who wait for it.
 #[derive(Debug, Default)]
 pub struct Connecting {
+    alpn: Option<Arc<AlpnOverride>>,
     ready: Notify,
     result: OnceCell<Made>,
 }
@@ -63,6 +69,10 @@ pub struct Connection {
     sender: SendRequest<Bytes>,
     /// Our own address.
     pub local: SocketAddr,
+    tls: Option<Rc<TlsFacts>>,
+    alpn: Option<Arc<AlpnOverride>>,
+    /// Why the connection failed, when TLS says it.
+    tls_failure: RefCell<Option<Rc<str>>>,
     most: u32,
     active: Cell<u32>,
     served: Cell<u32>,
@@ -99,18 +109,21 @@ pub enum Turn {
 impl Pool {
     /// A connection with room, or how to come by one. `fresh` wants none
     /// that is there already.
-    pub fn turn(&self, fresh: bool, max_requests: Option<u32>) -> Turn {
+    pub fn turn(&self, fresh: bool, max_requests: Option<u32>, alpn: Option<&Arc<AlpnOverride>>) -> Turn {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|connection| connection.open.get());
-        if let Some(found) = connections.iter().find(|connection| !fresh && connection.has_room(max_requests))
-        {
+        if let Some(found) = connections.iter().find(|connection| {
+            !fresh && connection.alpn.as_ref() == alpn && connection.has_room(max_requests)
+        }) {
             return Turn::Ready(found.clone());
         }
         let mut connecting = self.connecting.borrow_mut();
-        if let Some(made) = connecting.as_ref().filter(|made| made.result.get().is_none()) {
+        if let Some(made) =
+            connecting.as_ref().filter(|made| made.result.get().is_none() && made.alpn.as_ref() == alpn)
+        {
             return Turn::Wait(made.clone());
         }
-        let made = Rc::new(Connecting::default());
+        let made = Rc::new(Connecting { alpn: alpn.cloned(), ..Connecting::default() });
         *connecting = Some(made.clone());
         Turn::Connect(made)
     }
@@ -195,8 +208,10 @@ impl Connection {
         upstream: Upstream,
         options: &Http2,
         stats: Rc<ClusterStats>,
+        buffers: &Rc<Buffers>,
     ) -> Result<Rc<Connection>, h2::Error> {
-        let Upstream { stream, local, slot, .. } = upstream;
+        let Upstream { stream, local, slot, alpn, .. } = upstream;
+        let tls = stream.tls().map(|stream| stream.facts.clone());
         let mut builder = Builder::new();
         builder
             .initial_window_size(options.stream_window)
@@ -208,10 +223,14 @@ impl Connection {
         if let Some(size) = options.header_table {
             builder.header_table_size(size);
         }
-        let (sender, mut driver) = builder.handshake::<TcpStream, Bytes>(stream).await?;
+        let (wire, turns) = wire(stream, None, buffers.clone());
+        let (sender, mut driver) = builder.handshake(wire).await?;
         let connection = Rc::new(Connection {
             sender,
             local,
+            tls,
+            alpn,
+            tls_failure: RefCell::default(),
             most: options.max_streams,
             active: Cell::new(0),
             served: Cell::new(0),
@@ -222,7 +241,7 @@ impl Connection {
             keepalive: options.keepalive,
             stats,
         });
-        tokio::task::spawn_local(drive(connection.clone(), driver, slot));
+        tokio::task::spawn_local(drive(connection.clone(), driver, turns, slot));
         Ok(connection)
     }
 
@@ -304,13 +323,29 @@ pub enum SendError {
 /// of the cluster so long.
 async fn drive(
     connection: Rc<Connection>,
-    driver: h2::client::Connection<TcpStream, Bytes>,
+    mut driver: h2::client::Connection<Wire, Bytes>,
+    turns: Turns,
     slot: Option<Slot>,
 ) {
+    let moving = poll_fn(|context| {
+        turns.begin();
+        if let Poll::Ready(ended) = Pin::new(&mut driver).poll(context) {
+            return Poll::Ready(ended.map_err(Broken::Protocol));
+        }
+        match turns.poll_end(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Broken::Write(error))),
+            _ => Poll::Pending,
+        }
+    });
     tokio::select! {
-        ended = driver => {
+        ended = moving => {
             if let Err(error) = ended {
                 tracing::debug!("HTTP/2 connection to an upstream: {error}");
+                if connection.tls.is_some()
+                    && let Some(reason) = error.tls_reason()
+                {
+                    connection.tls_failure.replace(Some(reason));
+                }
             }
         }
         () = connection.close.notified() => {}
@@ -323,7 +358,40 @@ async fn drive(
     drop(slot);
 }
 
+/// How a connection ended before its time.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// What came was wrong, or nothing more came.
+    #[error(transparent)]
+    Protocol(h2::Error),
+    /// What was to go did not.
+    #[error("write: {0}")]
+    Write(io::Error),
+}
+
+impl Broken {
+    /// What TLS says about an error of its own.
+    fn tls_reason(&self) -> Option<Rc<str>> {
+        let error = match self {
+            Broken::Protocol(error) => error.get_io()?,
+            Broken::Write(error) => error,
+        };
+        let is_ours = matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+        is_ours.then(|| error.to_string().into())
+    }
+}
+
 impl Stream {
+    /// The TLS around it.
+    pub fn tls(&self) -> Option<Rc<TlsFacts>> {
+        self.connection.tls.clone()
+    }
+
+    /// Why TLS failed, if it did.
+    pub fn tls_failure(&self) -> Option<Rc<str>> {
+        self.connection.tls_failure.borrow().clone()
+    }
+
     /// Our own address.
     pub fn local(&self) -> SocketAddr {
         self.connection.local

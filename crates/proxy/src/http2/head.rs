@@ -8,6 +8,8 @@ use h2::ext::Protocol;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
+use routing::headers::RequestHead as _;
+use smallvec::SmallVec;
 
 use crate::http1::framing::{Framing, declared};
 use crate::http1::head::{Head, Parts};
@@ -40,6 +42,7 @@ pub fn of_request(parts: &request::Parts, worker: &Worker) -> Result<Head, Refus
     check_authority(authority, false).map_err(|_| INVALID)?;
     head.set_authority(std::str::from_utf8(authority).unwrap_or_default());
     add_fields(&mut head, &parts.headers);
+    head.said_scheme = parts.uri.scheme().map(|said| if *said == Scheme::HTTPS { "https" } else { "http" });
     if let Some(protocol) = protocol.filter(|_| is_upgrade) {
         head.set_known(Known::Connection, b"Upgrade");
         head.set_known(Known::Upgrade, protocol.as_str().as_bytes());
@@ -74,21 +77,20 @@ pub fn trailers(map: &HeaderMap) -> Head {
     head
 }
 
-/// Cookies that came in crumbs become one line (RFC 9113, 8.2.3).
+/// Cookies that came in crumbs become one line (RFC 9113, 8.2.3); crumbs of
+/// nothing become none.
 fn add_fields(head: &mut Head, map: &HeaderMap) {
-    let mut cookies = map.get_all(http::header::COOKIE).iter();
-    let first = cookies.next();
-    let crumbled = first.is_some() && cookies.next().is_some();
     for (name, value) in map {
-        if name == http::header::HOST || (crumbled && name == http::header::COOKIE) {
-            continue;
+        if name != http::header::HOST && name != http::header::COOKIE {
+            head.add(name.as_str().as_bytes(), value.as_bytes());
         }
-        head.add(name.as_str().as_bytes(), value.as_bytes());
     }
-    if crumbled {
-        let crumbs: Vec<&[u8]> =
-            map.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-        head.add(b"cookie", &crumbs.join(&b"; "[..]));
+    let cookies = map.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let crumbs: SmallVec<[&[u8]; 2]> = cookies.filter(|crumb| !crumb.is_empty()).collect();
+    match crumbs.as_slice() {
+        [] => {}
+        [one] => head.add(b"cookie", one),
+        several => head.add(b"cookie", &several.join(&b"; "[..])),
     }
 }
 
@@ -108,7 +110,7 @@ fn is_hop(known: Known) -> bool {
 
 /// The headers of a head.
 pub fn fields(head: &Head) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(24);
+    let mut map = HeaderMap::with_capacity(head.iter().count());
     for (name, value) in head.iter().filter(|(name, _)| !is_hop(Known::of(name))) {
         // The parsers have let nothing in that could not go out.
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
@@ -142,7 +144,7 @@ pub fn request(head: &Head, upgrade: Option<&str>) -> Option<Request<()>> {
     parts.authority = Some(Authority::try_from(head.authority()).ok()?);
     let is_connect = head.method() == "CONNECT";
     if !is_connect {
-        parts.scheme = Some(if head.is_https { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.scheme = Some(if head.scheme() == "https" { Scheme::HTTPS } else { Scheme::HTTP });
         parts.path_and_query = Some(PathAndQuery::try_from(head.path()).ok()?);
     }
     *request.method_mut() = match upgrade {

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -28,13 +27,14 @@ use crate::http1::head::Head;
 use crate::http1::parse::Refusal;
 use crate::http2::head;
 use crate::http2::keepalive;
-use crate::http2::prefixed::{Portion, Prefixed};
 use crate::http2::stream::{Incoming, Outgoing};
+use crate::http2::wire::{Turns, Wire, wire};
+use crate::stream::Stream as ByteStream;
 
 /// Envoy's word for a head with more headers than allowed.
 pub const TOO_MANY: &str = "http2.too_many_headers";
 
-type Frames = h2::server::Connection<Prefixed, Bytes>;
+type Frames = h2::server::Connection<Wire, Bytes>;
 
 /// How much of a response waits in a connection to be written.
 const SEND_BUFFER: usize = 256 << 10;
@@ -77,15 +77,13 @@ enum Event {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(connection: Rc<Connection>, stream: TcpStream, input: Option<Buffer>) {
+pub async fn serve(connection: Rc<Connection>, stream: ByteStream, input: Option<Buffer>) {
     let Some(http) = connection.http() else { return };
-    let pool_of = connection.worker.clone();
-    let portion = Portion::default();
-    portion.renew();
-    let handshake = builder(http).handshake(Prefixed::new(stream, input, pool_of, portion.clone()));
+    let (wire, turns) = wire(stream, input, connection.worker.buffers.clone());
+    let handshake = builder(http).handshake(wire);
     let limit = http.manager.timeouts.idle.unwrap_or(Duration::MAX);
     match tokio::time::timeout(limit, handshake).await {
-        Ok(Ok(frames)) => serve_streams(&connection, http, frames, portion).await,
+        Ok(Ok(frames)) => serve_streams(&connection, http, frames, turns).await,
         Ok(Err(error)) => tracing::debug!("HTTP/2 connection of a client: {error}"),
         Err(_) => {}
     }
@@ -110,7 +108,7 @@ fn builder(http: &HttpChain) -> Builder {
     builder
 }
 
-async fn serve_streams(connection: &Rc<Connection>, http: &HttpChain, mut frames: Frames, portion: Portion) {
+async fn serve_streams(connection: &Rc<Connection>, http: &HttpChain, mut frames: Frames, turns: Turns) {
     let timeouts = &http.manager.timeouts;
     let opened = Instant::now();
     let whole = timeouts.max_connection_duration.map(|limit| opened + limit);
@@ -140,7 +138,7 @@ async fn serve_streams(connection: &Rc<Connection>, http: &HttpChain, mut frames
             Some(_) => None,
             None => earlier(timeouts.idle.filter(|_| is_quiet).map(|limit| quiet_since + limit), whole),
         };
-        let next = next(connection, &streams, &mut frames, &portion, &mut alarm, deadline, closing.is_some());
+        let next = next(connection, &streams, &mut frames, &turns, &mut alarm, deadline, closing.is_some());
         let event = match &mut lost {
             None => next.await,
             Some(lost) => tokio::select! {
@@ -165,6 +163,7 @@ async fn serve_streams(connection: &Rc<Connection>, http: &HttpChain, mut frames
                 // What is left to write is tried once.
                 poll_fn(|context| {
                     let _ = frames.poll_closed(context);
+                    let _ = turns.poll_end(context);
                     Poll::Ready(())
                 })
                 .await;
@@ -190,7 +189,7 @@ async fn next(
     connection: &Connection,
     streams: &Streams,
     frames: &mut Frames,
-    portion: &Portion,
+    turns: &Turns,
     alarm: &mut Alarm,
     deadline: Option<Instant>,
     is_closing: bool,
@@ -198,7 +197,7 @@ async fn next(
     let mut changed = pin!(streams.changed.notified());
     let mut drained = pin!(connection.asked_to_drain());
     poll_fn(|context| {
-        portion.renew();
+        turns.begin();
         match frames.poll_accept(context) {
             Poll::Ready(Some(Ok((request, respond)))) => {
                 return Poll::Ready(Event::Request(Box::new(request), respond));
@@ -209,6 +208,10 @@ async fn next(
             }
             Poll::Ready(None) => return Poll::Ready(Event::Closed),
             Poll::Pending => {}
+        }
+        if let Poll::Ready(Err(error)) = turns.poll_end(context) {
+            tracing::debug!("HTTP/2 connection of a client: {error}");
+            return Poll::Ready(Event::Closed);
         }
         if changed.as_mut().poll(context).is_ready() {
             return Poll::Ready(Event::Changed);
@@ -277,6 +280,9 @@ async fn run(
     };
     let was_reset = matches!(next, Next::Abort) && !stream.outgoing.has_ended();
     if was_reset {
+        // A reset overtakes what waits in the connection; what the upstream
+        // said before it broke off goes out first.
+        tokio::task::yield_now().await;
         stream.outgoing.reset(Reason::INTERNAL_ERROR);
     }
     let reset_by_client = poll_fn(|context| Poll::Ready(stream.outgoing.poll_gone(context).is_ready())).await;

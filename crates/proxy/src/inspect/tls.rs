@@ -3,7 +3,7 @@
 
 /// What the bytes begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Hello {
+pub(crate) enum Hello {
     /// It may be TLS: more is needed.
     NeedsMore,
     /// It is not TLS.
@@ -23,7 +23,7 @@ const SERVER_NAME: u16 = 0;
 const APPLICATION_PROTOCOLS: u16 = 16;
 
 /// Reads the first message.
-pub(super) fn client_hello(bytes: &[u8]) -> Hello {
+pub(crate) fn client_hello(bytes: &[u8]) -> Hello {
     match bytes {
         [] => return Hello::NeedsMore,
         [HANDSHAKE] | [HANDSHAKE, 3] => return Hello::NeedsMore,

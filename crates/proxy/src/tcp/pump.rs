@@ -6,17 +6,17 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use tokio::io::{AsyncWrite as _, Interest};
+use tokio::io::Interest;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::buffer::{Buffer, Pool};
 use crate::http::body::{Body, RelayError};
 use crate::http::relay::{Encoding, Relay};
 use crate::http1::framing::Framing;
+use crate::stream::{Reader, Writer};
 
 /// After so many bytes the kernel takes over.
 const SPLICE_AFTER: u64 = 64 << 10;
@@ -76,8 +76,8 @@ impl Pump {
     /// target was told so.
     pub(super) fn poll(
         &mut self,
-        reader: &mut ReadHalf<'_>,
-        writer: &mut WriteHalf<'_>,
+        reader: &mut Reader<'_>,
+        writer: &mut Writer<'_>,
         pool: &Pool,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
@@ -89,15 +89,15 @@ impl Pump {
             self.ended = true;
         }
         // The other side may be gone already.
-        let _ = ready!(Pin::new(writer).poll_shutdown(context));
+        let _ = ready!(writer.poll_shutdown(context));
         self.done = true;
         Poll::Ready(Ok(()))
     }
 
     fn poll_move(
         &mut self,
-        reader: &mut ReadHalf<'_>,
-        writer: &mut WriteHalf<'_>,
+        reader: &mut Reader<'_>,
+        writer: &mut Writer<'_>,
         pool: &Pool,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
@@ -112,17 +112,24 @@ impl Pump {
                     }
                 });
             }
-            match Spliced::open() {
-                Ok(spliced) => self.spliced = Some(spliced),
-                Err(_) => {
+            let opened = match (&*reader, &*writer) {
+                (Reader::Plain(_), Writer::Plain(_)) => Spliced::open().ok(),
+                // What is inside TLS passes through us.
+                _ => None,
+            };
+            match opened {
+                Some(spliced) => self.spliced = Some(spliced),
+                None => {
                     self.no_pipe = true;
                     return Poll::Pending;
                 }
             }
         }
-        match &mut self.spliced {
-            Some(spliced) => spliced.poll(reader, writer, context),
-            None => Poll::Pending,
+        match (&mut self.spliced, reader, writer) {
+            (Some(spliced), Reader::Plain(reader), Writer::Plain(writer)) => {
+                spliced.poll(reader, writer, context)
+            }
+            _ => Poll::Pending,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! A connection as access logs see it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use telemetry::access_log::Record;
+use telemetry::access_log::{Fact, Record, Side};
 
 use super::Session;
 use crate::http::connection::Connection;
@@ -31,6 +32,14 @@ impl Record for TcpRecord<'_> {
 
     fn upstream_transport_failure_reason(&self) -> Option<&str> {
         some(&self.session.transport_failure)
+    }
+
+    fn tls(&self, side: Side, fact: Fact) -> Option<Cow<'_, str>> {
+        let facts = match side {
+            Side::Downstream => self.connection.tls.as_deref(),
+            Side::Upstream => self.session.upstream_tls.as_deref(),
+        };
+        facts?.tell(fact)
     }
 
     fn bytes_received(&self) -> u64 {
@@ -85,7 +94,7 @@ impl Record for TcpRecord<'_> {
         let origin = match owner {
             "CLUSTER" => self.session.cluster.as_ref()?.cluster.origin.as_ref(),
             "LISTENER_FILTER_CHAIN" => self.connection.chain.config.origin.as_ref(),
-            "LISTENER" => self.connection.chain.listener.origin.as_ref(),
+            "LISTENER" => self.connection.listener.origin.as_ref(),
             _ => None,
         }?;
         match (namespace, key) {

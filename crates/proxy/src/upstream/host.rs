@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use routing::filter_chain::Transport;
-use tokio::net::TcpStream;
+use routing::istio::AlpnOverride;
+use routing::tls::{ClientTls, Transport};
 use tokio::time::Instant;
 
 use crate::http2::client::Pool;
 use crate::identities::PeerId;
 use crate::io::is_quiet;
+use crate::stream::Stream;
 use crate::upstream::pool::{Queue, Slot};
 use crate::upstream::vitals::Vitals;
 
@@ -26,7 +27,7 @@ pub struct Host {
     /// The workload behind it.
     pub peer: PeerId,
     /// How bytes travel to it.
-    pub transport: Transport,
+    pub transport: Transport<ClientTls>,
     /// When it became known.
     pub since: Instant,
     /// How many requests it is serving for this worker.
@@ -47,8 +48,11 @@ pub struct Host {
 /// A connection to a host.
 #[derive(Debug)]
 pub struct Upstream {
-    /// The socket.
-    pub stream: TcpStream,
+    /// The bytes.
+    pub stream: Stream,
+    /// The application protocols that were asked for in place of the
+    /// cluster's.
+    pub alpn: Option<Arc<AlpnOverride>>,
     /// Our own address.
     pub local: SocketAddr,
     /// How many requests it has served.
@@ -71,7 +75,7 @@ impl Host {
         address: SocketAddr,
         hostname: &str,
         peer: PeerId,
-        transport: Transport,
+        transport: Transport<ClientTls>,
         vitals: Arc<Vitals>,
     ) -> Host {
         Host {
@@ -91,15 +95,19 @@ impl Host {
     }
 
     /// An idle connection that can still be used, and how many turned out
-    /// to be closed.
-    pub fn take_idle(&self) -> (Option<Upstream>, u64) {
+    /// to be closed. Where application protocols are asked for, it is one
+    /// that asked for the same.
+    pub fn take_idle(&self, alpn: Option<&Arc<AlpnOverride>>) -> (Option<Upstream>, u64) {
         let mut closed = 0;
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { upstream, .. }) = idle.pop() {
+        let mut from = idle.len();
+        while let Some(at) = idle[..from].iter().rposition(|idle| idle.upstream.alpn.as_ref() == alpn) {
+            let Idle { upstream, .. } = idle.remove(at);
             if is_quiet(&upstream.stream) {
                 return (Some(upstream), closed);
             }
             closed += 1;
+            from = at;
         }
         (None, closed)
     }

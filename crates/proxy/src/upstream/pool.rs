@@ -11,10 +11,11 @@ use routing::route::Priority;
 use tokio::sync::oneshot;
 
 use crate::upstream::ClusterState;
-use crate::upstream::connect::{ConnectError, ConnectOptions, connect};
+use crate::upstream::connect::{ConnectError, ConnectOptions, Purpose, connect};
 use crate::upstream::host::{Host, Upstream};
 use crate::upstream::protection::{Permit, Resource};
 use crate::upstream::vitals::Vitals;
+use crate::worker::Worker;
 
 /// Requests that wait for a connection to one host, and how many
 /// connections it has.
@@ -73,10 +74,11 @@ impl Queue {
 /// A connection to a host, new unless somebody gave one back meanwhile; the
 /// second result tells whether it was in use before.
 pub async fn open(
+    worker: &Worker,
     cluster: &ClusterState,
     host: &Host,
     priority: Priority,
-    tos: Option<u32>,
+    purpose: &Purpose<'_>,
 ) -> Result<(Upstream, bool), ConnectError> {
     let Some(pending) = cluster.admit(priority, Resource::Pending) else {
         cluster.stats.rare("upstream_rq_pending_overflow").increment();
@@ -85,14 +87,18 @@ pub async fn open(
     loop {
         match slot(cluster, host, priority) {
             Some(slot) => {
-                let opened = dial(cluster, host, tos, slot).await;
+                let opened = dial(worker, cluster, host, slot, purpose).await;
                 drop(pending);
                 return opened.map(|upstream| (upstream, false));
             }
             None => {
                 let given = host.queue.wait();
                 if let Ok(Some(upstream)) = given.await {
-                    return Ok((upstream, true));
+                    if upstream.stream.tls().is_none() || upstream.alpn.as_ref() == purpose.alpn {
+                        return Ok((upstream, true));
+                    }
+                    // It was made for something else: its place is free now.
+                    cluster.stats.closed(1);
                 }
             }
         }
@@ -128,23 +134,27 @@ pub fn slot_within_limits(cluster: &ClusterState, host: &Host) -> Option<Slot> {
 
 /// Connects to a host and counts how it went.
 pub async fn dial(
+    worker: &Worker,
     cluster: &ClusterState,
     host: &Host,
-    tos: Option<u32>,
     mut slot: Slot,
+    purpose: &Purpose<'_>,
 ) -> Result<Upstream, ConnectError> {
     let options = ConnectOptions {
         bind: cluster.cluster.bind,
-        tos,
+        tos: worker.shared.upstream_tos,
         timeout: cluster.cluster.connect_timeout,
         keepalive: cluster.cluster.keepalive,
     };
-    let connected = connect(host, &options).await;
+    let connected = connect(host, &options, purpose, worker).await;
     match connected {
         Ok(mut upstream) => {
             host.vitals.cx_active.fetch_add(1, Ordering::Relaxed);
             slot.vitals = Some(host.vitals.clone());
             upstream.slot = Some(slot);
+            if let Some(tls) = upstream.stream.tls() {
+                cluster.tls_stats.opened(&tls.facts);
+            }
             cluster.stats.cx_total.increment();
             cluster.stats.cx_active.add(1);
             host.vitals.cx_total.fetch_add(1, Ordering::Relaxed);
@@ -153,6 +163,9 @@ pub async fn dial(
         Err(error) => {
             cluster.stats.cx_connect_fail.increment();
             host.vitals.cx_connect_fail.fetch_add(1, Ordering::Relaxed);
+            if let ConnectError::Tls { error, .. } = &error {
+                cluster.tls_stats.failed(error);
+            }
             if matches!(error, ConnectError::Timeout) {
                 cluster.stats.cx_connect_timeout.increment();
             }

@@ -18,6 +18,7 @@ pub struct Seen {
     pub method: String,
     pub path: String,
     pub authority: String,
+    pub scheme: String,
     pub headers: HeaderMap,
 }
 
@@ -53,6 +54,7 @@ impl Server {
                             method: request.method().to_string(),
                             path: uri.path_and_query().map_or("", |path| path.as_str()).to_owned(),
                             authority: uri.authority().map_or("", |host| host.as_str()).to_owned(),
+                            scheme: uri.scheme_str().unwrap_or_default().to_owned(),
                             headers: request.headers().clone(),
                         });
                         tokio::spawn(answer(request, respond));

@@ -38,6 +38,7 @@ fn config(table: Value) -> Config {
             "@type": format!("{t}.network.http_connection_manager.v3.HttpConnectionManager"),
             "stat_prefix": "h", "route_config": table, "http_filters": [
                 {"name": "fault", "typed_config": {"@type": format!("{t}.http.fault.v3.HTTPFault")}},
+                {"name": "cors", "typed_config": {"@type": format!("{t}.http.cors.v3.Cors")}},
                 {"name": "router", "typed_config": {"@type": format!("{t}.http.router.v3.Router")}}]}}]}]});
     let changes = Changes {
         listeners: vec![xds::json::decode(&listener).expect("a test's own JSON")],
@@ -195,15 +196,45 @@ fn faults_of_the_route_take_the_place_of_the_filters() {
          "typed_per_filter_config": {"envoy.filters.http.fault": fault}}]}]});
     let config = config(table);
     let decision = on_request(&config, manager(&config), &GET, 0);
-    let Outcome::Forward(forwarding) = decision.outcome else { panic!("it forwards") };
-    assert_eq!(forwarding.timeout, None);
-    let fault = forwarding.fault.expect("the route has one");
+    assert!(decision.fault.is_none(), "for jason alone");
     let jason = Request { headers: &[("end-user", "jason")], ..GET };
-    assert!(fault.applies(&jason, "c") && !fault.applies(&GET, "c"));
+    let decision = on_request(&config, manager(&config), &jason, 0);
+    let Outcome::Forward(forwarding) = &decision.outcome else { panic!("it forwards") };
+    assert_eq!(forwarding.timeout, None);
+    let fault = decision.fault.expect("the route has one");
     let injection = fault.draw(0, 49);
     assert_eq!(injection.delay, Some(Duration::from_secs(7)));
     assert_eq!(injection.abort, Some(crate::fault::Abort::Http(500)));
     assert_eq!(fault.draw(0, 50).abort, None);
+}
+
+#[test]
+fn faults_befall_requests_that_are_answered_or_sent_elsewhere_too() {
+    let fault = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "abort": {"http_status": 500, "percentage": {"numerator": 100}}});
+    let per_filter = json!({"envoy.filters.http.fault": fault});
+    let table = json!({"name": "r", "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [
+        {"match": {"path": "/a"}, "direct_response": {"status": 200}, "typed_per_filter_config": per_filter},
+        {"match": {"path": "/b"}, "redirect": {"host_redirect": "b"}, "typed_per_filter_config": per_filter},
+        {"match": {"path": "/c"}, "direct_response": {"status": 200}}]}]});
+    let config = config(table);
+    let is_aborted =
+        |path| on_request(&config, manager(&config), &Request { path, ..GET }, 0).fault.is_some();
+    assert_eq!(["/a", "/b", "/c", "/d"].map(is_aborted), [true, true, false, false]);
+}
+
+#[test]
+fn cross_origin_policies_are_for_requests_that_are_forwarded() {
+    let policy = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": [{"prefix": "https://"}]});
+    let per_filter = json!({"envoy.filters.http.cors": policy});
+    let table = json!({"name": "r", "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [
+        {"match": {"path": "/a"}, "route": {"cluster": "c"}, "typed_per_filter_config": per_filter},
+        {"match": {"path": "/b"}, "redirect": {"host_redirect": "b"}, "typed_per_filter_config": per_filter},
+        {"match": {"path": "/c"}, "direct_response": {"status": 200}, "typed_per_filter_config": per_filter}]}]});
+    let config = config(table);
+    let has_policy = |path| on_request(&config, manager(&config), &Request { path, ..GET }, 0).cors.is_some();
+    assert_eq!(["/a", "/b", "/c"].map(has_policy), [true, false, false]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ fn chain(name: &str) -> Arc<FilterChain> {
         origin: None,
         hash: 0,
         transport: Transport::Plain,
+        handshake_timeout: None,
         terminal: Terminal::Close,
         stats: None,
         connection_limit: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Record;
 use super::time::TimeFormat;
+use super::tls::{self, Fact, Side};
 use super::words::{GRPC_STATUSES, long_flags};
 
 /// Why a format string cannot be used.
@@ -62,6 +63,7 @@ enum What {
         host_first: bool,
     },
     EmitTime(TimeFormat),
+    Tls(Side, Fact),
     LongFlags,
     /// Known to Envoy, never present here.
     Absent,
@@ -81,6 +83,7 @@ enum Text {
     CodeDetails,
     TerminationDetails,
     TransportFailure,
+    ClientTransportFailure,
     Cluster,
     ClusterRaw,
     ServerName,
@@ -250,6 +253,7 @@ impl What {
             "RESPONSE_CODE_DETAILS" => What::Text(Text::CodeDetails),
             "CONNECTION_TERMINATION_DETAILS" => What::Text(Text::TerminationDetails),
             "UPSTREAM_TRANSPORT_FAILURE_REASON" => What::Text(Text::TransportFailure),
+            "DOWNSTREAM_TRANSPORT_FAILURE_REASON" => What::Text(Text::ClientTransportFailure),
             "UPSTREAM_CLUSTER" => What::Text(Text::Cluster),
             "UPSTREAM_CLUSTER_RAW" => What::Text(Text::ClusterRaw),
             "REQUESTED_SERVER_NAME" => match argument {
@@ -270,7 +274,9 @@ impl What {
             "RESPONSE_DURATION" => What::Duration(Span::Response),
             "RESPONSE_TX_DURATION" => What::Duration(Span::ResponseSending),
             _ => {
-                return address(name)
+                return tls::operator(name)
+                    .map(|(side, fact)| What::Tls(side, fact))
+                    .or_else(|| address(name))
                     .or_else(|| absent(name))
                     .ok_or_else(|| FormatError::Unknown(name.to_owned()));
             }
@@ -318,6 +324,7 @@ impl What {
                     |value: &[u8]| value.iter().position(|byte| *byte == b'?').unwrap_or(value.len());
                 append(value.map(|value| if *with_query { value } else { &value[..without(value)] }), out)
             }
+            What::Tls(side, fact) => append(record.tls(*side, *fact).as_deref().map(str::as_bytes), out),
             What::QueryParameter(name) => {
                 append(record.request_header(":path").and_then(|path| query_parameter(path, name)), out)
             }
@@ -446,6 +453,7 @@ impl Text {
             Text::CodeDetails => record.response_code_details(),
             Text::TerminationDetails => record.connection_termination_details(),
             Text::TransportFailure => record.upstream_transport_failure_reason(),
+            Text::ClientTransportFailure => record.downstream_transport_failure_reason(),
             Text::Cluster => record.upstream_cluster(),
             Text::ClusterRaw => record.upstream_cluster_raw(),
             Text::ServerName => record.requested_server_name(),

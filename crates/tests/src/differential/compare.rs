@@ -9,6 +9,7 @@ use testkit::mask::{self, Still};
 
 use super::access_log::{self, Line};
 use super::request::{End, Reply};
+use super::world::{GATEWAY, SIDECAR};
 
 /// Answers may be so far apart and count as equally fast.
 const TOLERANCE: Duration = Duration::from_millis(90);
@@ -71,7 +72,7 @@ fn view(observed: &Observed) -> Value {
     let mut line = access_log::json(observed.line.as_ref());
     let mut backend = observed.backend.clone();
     // Without a subset, a balancer may take any of the endpoints.
-    let drawn = line["cluster"].as_str().is_some_and(|cluster| cluster.contains("||"));
+    let drawn = line["cluster"].as_str().is_some_and(is_drawn);
     if drawn && let Some(host) = line["upstream host"].as_str().and_then(|host| host.rsplit(':').next()) {
         line["upstream host"] = json!(format!("any:{host}"));
         for (name, value) in line.as_object_mut().into_iter().flatten() {
@@ -80,6 +81,9 @@ fn view(observed: &Observed) -> Value {
             }
         }
     }
+    // Our proxy repeats what a connection that was kept may never have brought
+    // to the server; decision 22.
+    backend.dedup_by(|next, before| is_same_attempt(next, before));
     for attempt in &mut backend {
         if drawn {
             attempt["host"] = json!("any");
@@ -90,7 +94,73 @@ fn view(observed: &Observed) -> Value {
     if line.is_object() {
         line["user agent"] = json!("");
     }
-    json!({"client": observed.reply.json(), "backend": backend, "log": line})
+    // Envoy counts an interim answer that was the last; decision 42.
+    if line["%RESPONSE_CODE%"] == json!("100") {
+        line["%RESPONSE_CODE%"] = json!("0");
+    }
+    let (copies, mut backend): (Vec<Value>, Vec<Value>) = backend.into_iter().partition(is_copy);
+    if let Some(mut copy) = copies.first().cloned() {
+        copy["copies"] = json!(copies.len());
+        // Stock Envoy takes the first address of its interface for its own,
+        // which is the sidecar's in this world.
+        if let Some(hops) = copy["headers"]["x-forwarded-for"].as_str() {
+            copy["headers"]["x-forwarded-for"] =
+                json!(hops.replace(&GATEWAY.to_string(), &SIDECAR.to_string()));
+        }
+        backend.push(copy);
+    }
+    let mut client = observed.reply.json();
+    if observed.reply.headers.is_empty()
+        && let Some(body) = client["body"].as_str().and_then(without_date)
+    {
+        client["body"] = json!(body);
+    }
+    let mut view = json!({"client": client, "backend": backend, "log": line});
+    forget_versions(&mut view);
+    view
+}
+
+/// Whether it is the copy of a request.
+fn is_copy(attempt: &Value) -> bool {
+    let host = attempt["headers"]["host"].as_str().unwrap_or_default();
+    host.split(':').next().is_some_and(|name| name.ends_with("-shadow"))
+}
+
+/// Which of two versions gets a request is chance where it is split between
+/// them; how many each gets is counted.
+fn forget_versions(value: &mut Value) {
+    match value {
+        Value::String(text) if share_of(text).is_some() => {
+            *text = text.replace("-first|", "|").replace("-second|", "|");
+        }
+        Value::Array(list) => list.iter_mut().for_each(forget_versions),
+        Value::Object(fields) => fields.values_mut().for_each(forget_versions),
+        _ => {}
+    }
+}
+
+/// Of a cluster that gets a share: how large the first one's is, and whether
+/// this is the first.
+pub fn share_of(cluster: &str) -> Option<(u16, bool)> {
+    let (share, which) = cluster.split('|').nth(2)?.split_once('-')?;
+    Some((share.parse().ok()?, which == "first"))
+}
+
+/// An answer of HTTP to bytes that were none, without its time.
+fn without_date(body: &str) -> Option<String> {
+    let (before, rest) = body.split_once("\ndate: ")?;
+    let (_, after) = rest.split_once('\r')?;
+    Some(format!("{before}\ndate: \r{after}"))
+}
+
+/// Whether chance says which endpoint is taken.
+fn is_drawn(cluster: &str) -> bool {
+    cluster.contains("||") || share_of(cluster).is_some()
+}
+
+/// Whether a request came again as it was: another attempt has another number.
+fn is_same_attempt(one: &Value, other: &Value) -> bool {
+    ["line", "headers", "body"].iter().all(|part| one[*part] == other[*part])
 }
 
 /// Values by their paths; lists of texts are values.

@@ -8,6 +8,7 @@
 pub mod access_log;
 pub mod compare;
 pub mod generate;
+pub mod http2;
 pub mod metrics;
 pub mod planes;
 pub mod request;

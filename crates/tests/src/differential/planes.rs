@@ -65,7 +65,7 @@ impl Planes {
     /// Starts them, each in the namespace of its data plane.
     pub async fn start(pods: &[(Plane, Pod)]) -> Result<Self> {
         let (store, receiver) = watch::channel(Arc::new(State::default()));
-        let options = Options { xds: Some("127.0.0.1:0".parse()?), monitoring: None };
+        let options = Options { xds: Some("127.0.0.1:0".parse()?), monitoring: None, ..Options::default() };
         let control = ControlPlane::start(receiver, &options).await?;
         let xds = control.xds_address().context("it listens")?;
         let (mut running, mut lines) = (Vec::new(), Vec::new());

@@ -3,9 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::http2;
+use super::server::joined;
 use super::world::{self, Plane};
 
 /// Nobody waits longer for an answer.
@@ -26,19 +29,30 @@ pub struct Request {
 /// What a client says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Says {
-    /// A request of HTTP/1.1.
+    /// A request of HTTP.
     Http {
+        /// How it is said.
+        version: Version,
         /// Method.
         method: String,
         /// The target, as it stands on the line.
         target: String,
         /// Headers, in order; `host` among them.
         headers: Vec<(String, String)>,
-        /// Body.
+        /// Body, as HTTP/1.1 has it.
         body: String,
     },
     /// Something else.
     Bytes(Vec<u8>),
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// 1.1.
+    Http1,
+    /// 2, from the first byte on.
+    Http2,
 }
 
 impl Request {
@@ -51,7 +65,7 @@ impl Request {
     pub fn bytes(&self, id: &str) -> Vec<u8> {
         match &self.says {
             Says::Bytes(bytes) => bytes.clone(),
-            Says::Http { method, target, headers, body } => {
+            Says::Http { method, target, headers, body, .. } => {
                 let mut text = format!("{method} {target} HTTP/1.1\r\n");
                 for (name, value) in headers {
                     text.push_str(&format!("{name}: {value}\r\n"));
@@ -62,6 +76,16 @@ impl Request {
         }
     }
 
+    /// As HTTP/2 has it, with its body; none where it is not said so.
+    fn frames(&self, id: &str) -> Option<(http::Request<()>, Bytes)> {
+        let Says::Http { version: Version::Http2, method, target, headers, body } = &self.says else {
+            return None;
+        };
+        let is_chunked = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("transfer-encoding"));
+        let body = if is_chunked { chunks(body.as_bytes()).0 } else { body.clone().into_bytes() };
+        Some((http2::request(method, target, headers, id)?, body.into()))
+    }
+
     /// Whether the answer has no body whatever its head says.
     pub fn is_head(&self) -> bool {
         matches!(&self.says, Says::Http { method, .. } if method == "HEAD")
@@ -70,7 +94,14 @@ impl Request {
     /// For people, who may paste it.
     pub fn describe(&self) -> String {
         match &self.says {
-            Says::Http { .. } => String::from_utf8_lossy(&self.bytes("test")).replace("\r\n", "\n"),
+            Says::Http { version, .. } => {
+                let text = String::from_utf8_lossy(&self.bytes("test")).replace("\r\n", "\n");
+                match version {
+                    Version::Http1 => text,
+                    Version::Http2 => text.replacen(" HTTP/1.1\n", " HTTP/2\n", 1),
+                }
+            }
+            Says::Bytes(bytes) if bytes.len() > 1000 => format!("{} bytes", bytes.len()),
             Says::Bytes(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
         }
     }
@@ -87,6 +118,8 @@ pub struct Reply {
     pub reason: String,
     /// Headers in order, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// Headers after the body.
+    pub trailers: Vec<(String, String)>,
     /// The body; everything that came, where it was no HTTP.
     pub body: Vec<u8>,
     /// How the answer ended.
@@ -116,18 +149,12 @@ pub enum End {
 impl Reply {
     /// As JSON, for the comparison.
     pub fn json(&self) -> Value {
-        let mut headers = json!({});
-        for (name, value) in &self.headers {
-            headers[name] = match headers[name].as_str() {
-                Some(before) if !before.is_empty() => json!(format!("{before},{value}")),
-                _ => json!(value),
-            };
-        }
         json!({
             "interim": self.interim,
             "status": self.status,
             "reason": self.reason,
-            "headers": headers,
+            "headers": joined(&self.headers),
+            "trailers": joined(&self.trailers),
             "body": String::from_utf8_lossy(&self.body),
             "end": format!("{:?}", self.end),
         })
@@ -144,6 +171,9 @@ pub async fn send(plane: Plane, request: &Request, id: &str) -> Reply {
         reply.port = stream.local_addr()?.port();
         stream.set_nodelay(true)?;
         reply.end = End::Closed;
+        if let Some((request, body)) = request.frames(id) {
+            return http2::ask(stream, request, body, &mut reply).await;
+        }
         stream.write_all(&request.bytes(id)).await?;
         let is_http = matches!(request.says, Says::Http { .. });
         if !is_http {

@@ -9,7 +9,7 @@ use resources::Object;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::compare::{Difference, Observed, compare};
+use super::compare::{Difference, Observed, compare, share_of};
 use super::generate::{self, Case};
 use super::metrics;
 use super::planes::{self, Applied, Planes};
@@ -19,9 +19,14 @@ use super::shrink::{smaller_objects, smaller_requests};
 use super::world::{self, Plane, Pod};
 
 /// So many requests are under way at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 /// Lines of access logs are there by then.
 const WRITTEN: Duration = Duration::from_millis(1500);
+/// A connection of which neither has written a line by then is one that
+/// neither tells of.
+const UNTOLD: Duration = Duration::from_millis(200);
+/// Copies of requests have reached their servers by then.
+const COPIED: Duration = Duration::from_millis(300);
 /// A difference that is not seen so often was chance.
 const TRIES: usize = 3;
 /// Kinds of differences that are made small and printed.
@@ -49,8 +54,9 @@ pub struct Outcome {
     pub configurations: usize,
     /// Requests that went through both.
     pub requests: usize,
-    /// Differences that did not come again.
-    pub passing: usize,
+    /// Kinds of differences that did not come again, how often each was seen,
+    /// and the first of them.
+    pub passing: BTreeMap<String, (usize, String)>,
     /// Requests that nobody answered, through either.
     pub silent: usize,
     /// Requests that were answered with each status.
@@ -59,6 +65,20 @@ pub struct Outcome {
     pub kinds: BTreeMap<String, usize>,
     /// The first of each kind, for people.
     pub reports: Vec<String>,
+    /// Where requests are split between two clusters, by data plane and by the
+    /// first one's share in percent: how many it got, and how many there were.
+    pub shares: BTreeMap<(Plane, u16), (usize, usize)>,
+    /// How long it took until everybody held a configuration, in all.
+    pub applying: Duration,
+}
+
+/// What came of one request.
+struct Seen {
+    request: Request,
+    differences: Vec<Difference>,
+    /// Of stock Envoy's answer.
+    status: u16,
+    end: End,
 }
 
 /// A request, the name by which it is found again, and what came of it.
@@ -106,6 +126,7 @@ pub async fn run(options: &Options) -> Result<Outcome> {
             );
         }
     }
+    runner.judge_shares().await;
     if options.metrics {
         runner.metrics(&pods).await?;
     }
@@ -122,16 +143,21 @@ impl Runner {
         self.outcome.configurations += 1;
         let all: Vec<&Request> = case.requests.iter().collect();
         let mut suspects = Vec::new();
-        for (request, differences) in self.observe(&all).await? {
+        for seen in self.observe(&all).await? {
             self.outcome.requests += 1;
-            if !differences.is_empty() {
-                suspects.push(request);
+            self.outcome.silent += usize::from(seen.end == End::Waiting);
+            *self.outcome.statuses.entry(seen.status).or_default() += 1;
+            if !seen.differences.is_empty() {
+                suspects.push((seen.request, seen.differences));
             }
         }
-        for request in suspects {
+        for (request, first) in suspects {
             match self.lasting(&request).await? {
                 Some(differences) => self.report(case, &request, &differences).await?,
-                None => self.outcome.passing += 1,
+                None => {
+                    let example = || (0, format!("seed {} {}", case.seed, brief(&request, &first)));
+                    self.outcome.passing.entry(kind(&first)).or_insert_with(example).0 += 1;
+                }
             }
         }
         Ok(())
@@ -144,7 +170,8 @@ impl Runner {
             pages.insert(*plane, self.planes.metrics(*plane, pod).await?);
         }
         // A request that differed was sent several times, and shrunk.
-        let tolerance = self.outcome.passing * TRIES * 2;
+        let passing: usize = self.outcome.passing.values().map(|(count, _)| count).sum();
+        let tolerance = passing * TRIES * 2;
         if self.outcome.kinds.is_empty() {
             let (envoy, lateen) = (&pages[&Plane::Envoy], &pages[&Plane::Lateen]);
             for difference in metrics::compare(envoy, lateen, tolerance as u64) {
@@ -156,10 +183,13 @@ impl Runner {
 
     /// Gives everybody these objects; what is refused before it goes anywhere
     /// is left out.
-    async fn apply(&self, objects: &[Value]) -> Applied {
+    async fn apply(&mut self, objects: &[Value]) -> Applied {
+        let start = Instant::now();
         let parsed =
             objects.iter().flat_map(|object| resources::parse_json("drawn", object, "default").objects);
-        self.planes.apply(self.always.iter().cloned().chain(parsed).collect()).await
+        let applied = self.planes.apply(self.always.iter().cloned().chain(parsed).collect()).await;
+        self.outcome.applying += start.elapsed();
+        applied
     }
 
     /// The differences of a request, when they stay.
@@ -167,7 +197,7 @@ impl Runner {
         let mut last = Vec::new();
         for _ in 0..TRIES {
             let mut observed = self.observe(&[request]).await?;
-            last = observed.pop().map(|(_, differences)| differences).unwrap_or_default();
+            last = observed.pop().map(|seen| seen.differences).unwrap_or_default();
             if last.is_empty() {
                 return Ok(None);
             }
@@ -176,11 +206,14 @@ impl Runner {
     }
 
     /// Sends requests through both, and tells what differs.
-    async fn observe(&mut self, requests: &[&Request]) -> Result<Vec<(Request, Vec<Difference>)>> {
+    async fn observe(&mut self, requests: &[&Request]) -> Result<Vec<Seen>> {
         let mut results = Vec::new();
-        for some in requests.chunks(AT_ONCE) {
-            let mut tasks = JoinSet::new();
-            for request in some {
+        let mut waiting = requests.iter();
+        let mut tasks = JoinSet::new();
+        loop {
+            while tasks.len() < AT_ONCE
+                && let Some(request) = waiting.next()
+            {
                 self.sent += 1;
                 let (id, request) = (format!("test-{}", self.sent), (*request).clone());
                 tasks.spawn(async move {
@@ -191,9 +224,8 @@ impl Runner {
                     (request, id, [(Plane::Envoy, envoy), (Plane::Lateen, lateen)])
                 });
             }
-            while let Some(done) = tasks.join_next().await {
-                results.push(done?);
-            }
+            let Some(done) = tasks.join_next().await else { break };
+            results.push(done?);
         }
         if let Some(ended) = self.planes.ended() {
             anyhow::bail!("{ended}");
@@ -201,27 +233,27 @@ impl Runner {
         let mut observed: Vec<Sent> = results
             .into_iter()
             .map(|(request, id, replies)| {
-                let both = replies.map(|(plane, reply)| {
-                    (plane, Observed { reply, backend: self.memory.take(plane, &id), line: None })
-                });
+                let both = replies.map(|(plane, reply)| (plane, Observed { reply, ..Observed::default() }));
                 Sent { request, id, both }
             })
             .collect();
         self.read_lines(&mut observed).await?;
+        self.ask_servers(&mut observed).await;
+        self.count_shares(&observed);
         Ok(observed
             .into_iter()
-            .map(|Sent { request, both: [(_, envoy), (_, lateen)], .. }| {
-                self.outcome.silent += usize::from(envoy.reply.end == End::Waiting);
-                *self.outcome.statuses.entry(envoy.reply.status).or_default() += 1;
-                (request, compare(&envoy, &lateen))
+            .map(|Sent { request, both: [(_, envoy), (_, lateen)], .. }| Seen {
+                request,
+                differences: compare(&envoy, &lateen),
+                status: envoy.reply.status,
+                end: envoy.reply.end,
             })
             .collect())
     }
 
     async fn read_lines(&mut self, observed: &mut [Sent]) -> Result<()> {
-        let deadline = Instant::now() + WRITTEN;
+        let start = Instant::now();
         loop {
-            let mut missing = false;
             for plane in Plane::ALL {
                 for lines in self.planes.lines(plane) {
                     lines.refresh()?;
@@ -234,18 +266,63 @@ impl Runner {
                         }
                     }
                 }
-                missing |= observed
-                    .iter()
-                    .flat_map(|sent| &sent.both)
-                    .any(|(_, seen)| seen.line.is_none() && seen.reply.end != End::Refused);
             }
-            if !missing || Instant::now() > deadline {
+            let missing = |sent: &Sent| {
+                sent.both.each_ref().map(|(_, seen)| seen.line.is_none() && seen.reply.end != End::Refused)
+            };
+            let limit = observed.iter().map(missing).map(|missing| match missing {
+                [false, false] => Duration::ZERO,
+                [true, true] => UNTOLD,
+                _ => WRITTEN,
+            });
+            if start.elapsed() >= limit.max().unwrap_or_default() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Plane::ALL.into_iter().for_each(|plane| self.planes.lines(plane).for_each(|lines| lines.clear()));
         Ok(())
+    }
+
+    /// Copies that are sent beside a request may come after its answer.
+    async fn ask_servers(&mut self, observed: &mut [Sent]) {
+        let start = Instant::now();
+        let differ = |sent: &Sent| {
+            let [one, other] = Plane::ALL.map(|plane| self.memory.count(plane, &sent.id));
+            one != other
+        };
+        while observed.iter().any(differ) && start.elapsed() < COPIED {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        for sent in observed {
+            for (plane, seen) in &mut sent.both {
+                seen.backend = self.memory.take(*plane, &sent.id);
+            }
+        }
+    }
+
+    fn count_shares(&mut self, observed: &[Sent]) {
+        for (plane, seen) in observed.iter().flat_map(|sent| &sent.both) {
+            let cluster = seen.line.as_ref().and_then(|line| line.get("cluster"));
+            if let Some((share, is_first)) = cluster.and_then(|cluster| share_of(cluster)) {
+                let (first, all) = self.outcome.shares.entry((*plane, share)).or_default();
+                *first += usize::from(is_first);
+                *all += 1;
+            }
+        }
+    }
+
+    /// Shares that chance does not explain: further off than six standard
+    /// deviations.
+    async fn judge_shares(&mut self) {
+        for ((plane, share), (first, all)) in self.outcome.shares.clone() {
+            let (likely, all) = (f64::from(share) / 100.0, all as f64);
+            let off = (first as f64 - all * likely).abs();
+            if off > 6.0 * (all * likely * (1.0 - likely)).sqrt() + 1.0 {
+                let kind = format!("share of {share} % through {}", plane.name());
+                self.found(kind, || format!("{first} of {all}")).await;
+            }
+        }
     }
 
     async fn found(&mut self, kind: String, report: impl FnOnce() -> String) {
@@ -319,6 +396,13 @@ impl Runner {
             return Ok(());
         }
     }
+}
+
+/// A difference in one line.
+fn brief(request: &Request, differences: &[Difference]) -> String {
+    let first = differences.first().map(ToString::to_string).unwrap_or_default();
+    let said = request.describe().lines().collect::<Vec<_>>().join("; ");
+    format!("to {}: {said}: {first}", request.to)
 }
 
 /// An object as people may paste it; settings of access logs are long and

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::http2;
 use super::world::Plane;
 
 /// Ports of servers that speak HTTP.
-pub const HTTP_PORTS: [u16; 4] = [8080, 8081, 8082, 8099];
+pub const HTTP_PORTS: [u16; 6] = [8080, 8081, 8082, 8083, 8084, 8099];
 /// Ports of servers that repeat what they are told.
 pub const TCP_PORTS: [u16; 2] = [9000, 9001];
 /// Where nobody listens.
@@ -34,7 +35,14 @@ impl Memory {
         seen.remove(&(plane, id.to_owned())).unwrap_or_default()
     }
 
-    fn add(&self, plane: Plane, id: &str, what: Value) {
+    /// How much of a request reached the servers so far.
+    pub fn count(&self, plane: Plane, id: &str) -> usize {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&(plane, id.to_owned())).map_or(0, Vec::len)
+    }
+
+    /// Remembers what arrived.
+    pub fn add(&self, plane: Plane, id: &str, what: Value) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.entry((plane, id.to_owned())).or_default().push(what);
     }
@@ -73,6 +81,7 @@ async fn accept(listener: TcpListener, plane: Plane, memory: Memory, speaks: Spe
         tokio::spawn(async move {
             // The proxy may end a connection at any time.
             let _ = match speaks {
+                Speaks::Http if begins_http2(&stream).await => http2::serve(stream, plane, memory).await,
                 Speaks::Http => http(stream, plane, &memory).await,
                 Speaks::Bytes => repeat(stream).await,
             };
@@ -80,11 +89,30 @@ async fn accept(listener: TcpListener, plane: Plane, memory: Memory, speaks: Spe
     }
 }
 
+/// Whether the other side speaks HTTP/2 from the first byte on.
+async fn begins_http2(stream: &TcpStream) -> bool {
+    let mut first = [0; 3];
+    loop {
+        match stream.peek(&mut first).await {
+            Ok(3) => return &first == b"PRI",
+            Ok(0) | Err(_) => return false,
+            Ok(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// Who has said something and is silent for so long has said all.
+const SILENCE: Duration = Duration::from_millis(250);
+
 /// Says its address, repeats everything, and ends when the other side does.
 async fn repeat(mut stream: TcpStream) -> io::Result<()> {
     let local = stream.local_addr()?;
     let mut text = Vec::new();
-    stream.read_to_end(&mut text).await?;
+    while let Ok(length) = tokio::time::timeout(SILENCE, stream.read_buf(&mut text)).await {
+        if length? == 0 {
+            break;
+        }
+    }
     stream.write_all(format!("port {} got {}: ", local.port(), text.len()).as_bytes()).await?;
     stream.write_all(&text).await?;
     stream.shutdown().await
@@ -103,21 +131,26 @@ impl Arrived {
     }
 
     fn json(&self, address: IpAddr, port: u16) -> Value {
-        let mut headers = json!({});
-        for (name, value) in &self.headers {
-            headers[name] = match headers[name].as_str() {
-                Some(before) if !before.is_empty() => json!(format!("{before},{value}")),
-                _ => json!(value),
-            };
-        }
         json!({
             "line": self.line,
-            "headers": headers,
+            "headers": joined(&self.headers),
             "body": String::from_utf8_lossy(&self.body),
             "host": address.to_string(),
             "port": port,
         })
     }
+}
+
+/// Headers by their names; values of one name are one, with commas.
+pub fn joined(headers: &[(String, String)]) -> Value {
+    let mut found = json!({});
+    for (name, value) in headers {
+        found[name] = match found[name].as_str() {
+            Some(before) if !before.is_empty() => json!(format!("{before},{value}")),
+            _ => json!(value),
+        };
+    }
+    found
 }
 
 async fn http(mut stream: TcpStream, plane: Plane, memory: &Memory) -> io::Result<()> {

@@ -66,10 +66,11 @@ fn smaller_values(value: &Value, smaller: &mut Vec<Value>) {
 
 /// Requests that say less.
 pub fn smaller_requests(request: &Request) -> Vec<Request> {
-    let Says::Http { method, target, headers, body } = &request.says else { return Vec::new() };
+    let Says::Http { version, method, target, headers, body } = &request.says else { return Vec::new() };
     let with = |method: &str, target: &str, headers: Vec<(String, String)>, body: &str| Request {
         to: request.to,
         says: Says::Http {
+            version: *version,
             method: method.to_owned(),
             target: target.to_owned(),
             headers,

@@ -13,6 +13,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context as _, Result};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -141,11 +142,27 @@ fn capture() -> String {
     )
 }
 
+/// Ports of clients, one after the other.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+
 /// A client's socket, on the link of a data plane.
+///
+/// No port comes again for as long as possible: the capture rule gives a
+/// connection another port when it remembers one from the same, and logs are
+/// found by ports.
 pub fn client(plane: Plane) -> io::Result<tokio::net::TcpSocket> {
     let socket = socket(Some(plane))?;
-    socket.bind(&SocketAddr::from((CLIENT, 0)).into())?;
-    Ok(tokio::net::TcpSocket::from_std_stream(socket.into()))
+    for _ in 0..u16::MAX {
+        let port = 1024 + NEXT_PORT.fetch_add(1, Ordering::Relaxed) % (u16::MAX - 1024);
+        match socket.bind(&SocketAddr::from((CLIENT, port)).into()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => {
+                bound?;
+                return Ok(tokio::net::TcpSocket::from_std_stream(socket.into()));
+            }
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 /// A socket that listens to what a data plane sends; without one, to what is

@@ -95,7 +95,7 @@ pub fn run(folder: &str, address: &str) -> Result<()> {
 
 async fn serve(folder: &Path, address: SocketAddr) -> Result<()> {
     let directory = Directory::open(folder)?;
-    let options = Options { xds: Some(address), monitoring: None };
+    let options = Options { xds: Some(address), ..Options::default() };
     let control = ControlPlane::start(directory.subscribe(), &options).await?;
     println!("{{}}");
     let mut orders = orders();

@@ -12,10 +12,11 @@ struct Tool {
     install: fn() -> Result<()>,
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 8] = [
     Tool { name: "nftables", install: || debian::install("nftables", "nft") },
     Tool { name: "curl", install: || debian::install("curl", "curl") },
     Tool { name: "iproute2", install: || debian::install("iproute2", "ip") },
+    Tool { name: "openssl", install: || debian::install("openssl", "openssl") },
     Tool { name: "h2load", install: || debian::install("nghttp2-client", "h2load") },
     Tool { name: "envoy", install: envoy::install },
     Tool { name: "h2spec", install: go::h2spec },

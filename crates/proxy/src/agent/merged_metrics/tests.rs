@@ -5,12 +5,12 @@ use super::{from_envoy, presentable};
 #[test]
 fn envoys_scope_goes_and_empty_labels_become_unknown() {
     let page = "# TYPE envoy_istiocustom_istio_requests_total counter\n\
-                envoy_istiocustom_istio_requests_total{reporter=\"source\",source_principal=\"\",response_flags=\"-\"} 3\n\
+                envoy_istiocustom_istio_requests_total{reporter=\"source\",source_principal=\"\",grpc_response_status=\"-\",response_flags=\"-\"} 3\n\
                 envoy_server_live{} 1\n";
     assert_eq!(
         from_envoy(page),
         "# TYPE istio_requests_total counter\n\
-         istio_requests_total{reporter=\"source\",source_principal=\"unknown\",response_flags=\"-\"} 3\n\
+         istio_requests_total{reporter=\"source\",source_principal=\"unknown\",grpc_response_status=\"\",response_flags=\"-\"} 3\n\
          envoy_server_live{} 1\n"
     );
 }

@@ -12,7 +12,7 @@ use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::parse::{self, Limits};
 use crate::http2::client::{Connection, Turn};
-use crate::upstream::connect::ConnectError;
+use crate::upstream::connect::{ConnectError, Purpose, Speaks};
 use crate::upstream::host::Host;
 use crate::upstream::{ClusterState, pool};
 use crate::worker::Worker;
@@ -65,7 +65,7 @@ pub(super) async fn converse(
 /// A connection with room; it is made when there is none.
 async fn connection(worker: &Worker, cluster: &ClusterState, host: &Rc<Host>) -> Option<Rc<Connection>> {
     loop {
-        match host.http2.turn(false, cluster.cluster.max_requests_per_connection) {
+        match host.http2.turn(false, cluster.cluster.max_requests_per_connection, None) {
             Turn::Ready(connection) => return Some(connection),
             Turn::Wait(connecting) => {
                 if let Some(Err(_)) = connecting.wait().await {
@@ -74,22 +74,21 @@ async fn connection(worker: &Worker, cluster: &ClusterState, host: &Rc<Host>) ->
             }
             Turn::Connect(connecting) => {
                 let attempt = host.http2.attempt(connecting);
-                let slot = pool::slot(cluster, host, Priority::Normal)?;
-                let made = match pool::dial(cluster, host, worker.shared.upstream_tos, slot).await {
-                    Ok(upstream) => {
-                        let stats = cluster.stats.clone();
-                        let started = Connection::start(upstream, &cluster.cluster.http2, stats).await;
-                        started.map_err(|error| {
-                            cluster.stats.closed(1);
-                            ConnectError::Refused(std::io::Error::other(error.to_string()))
-                        })
-                    }
-                    Err(error) => Err(error),
-                };
-                let made = made.map_err(Rc::new);
+                let made = start(worker, cluster, host).await.map_err(Rc::new);
                 attempt.made(made.clone());
                 return made.ok();
             }
         }
     }
+}
+
+async fn start(worker: &Worker, cluster: &ClusterState, host: &Host) -> Result<Rc<Connection>, ConnectError> {
+    let purpose = Purpose { speaks: Speaks::Http2, alpn: None, announced: None };
+    let slot = pool::slot(cluster, host, Priority::Normal).ok_or(ConnectError::Overflow)?;
+    let upstream = pool::dial(worker, cluster, host, slot, &purpose).await?;
+    let (options, stats) = (&cluster.cluster.http2, cluster.stats.clone());
+    Connection::start(upstream, options, stats, &worker.buffers).await.map_err(|error| {
+        cluster.stats.closed(1);
+        ConnectError::Refused(std::io::Error::other(error.to_string()))
+    })
 }

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::words::{HEADERS, METHODS, ODD_PATHS, ORIGINS, PATHS, QUERIES, VALUES};
 use super::{chance, one};
-use crate::differential::request::{Request, Says};
+use crate::differential::http2;
+use crate::differential::request::{Request, Says, Version};
 use crate::differential::world::{GATEWAY, SIDECAR};
 
 /// Draws a request.
@@ -17,7 +18,54 @@ pub(super) fn draw(rng: &mut Rng, objects: &[Value]) -> Request {
     if speaks_tcp != chance(rng, 4) {
         return Request::new(to, Says::Bytes(opaque(rng, objects)));
     }
-    Request::new(to, http(rng, objects, to))
+    if !speaks_tcp && chance(rng, 7) {
+        return Request::new(to, grpc(rng, objects, to));
+    }
+    let mut says = http(rng, objects, to);
+    if !speaks_tcp && chance(rng, 25) {
+        in_frames(&mut says);
+    }
+    Request::new(to, says)
+}
+
+/// Says it in HTTP/2, where that is possible.
+fn in_frames(says: &mut Says) {
+    let Says::Http { version, method, target, headers, .. } = says else { return };
+    if http2::request(method, target, headers, "test").is_some() {
+        *version = Version::Http2;
+    }
+}
+
+/// A call with one message.
+fn grpc(rng: &mut Rng, objects: &[Value], to: (Ipv4Addr, u16)) -> Says {
+    let orders = [
+        "grpc=0",
+        "grpc=5",
+        "grpc-only=14",
+        "status=503",
+        "status=404",
+        "hangup",
+        "half",
+        "delay=400",
+        "status=200",
+    ];
+    let mut headers = vec![
+        ("host".to_owned(), authority(rng, objects, to)),
+        ("content-type".to_owned(), one(rng, &["application/grpc", "application/grpc+proto"]).to_owned()),
+        ("te".to_owned(), "trailers".to_owned()),
+        ("x-do".to_owned(), one(rng, &orders).to_owned()),
+    ];
+    if chance(rng, 20) {
+        headers.push(("grpc-timeout".to_owned(), one(rng, &["1S", "150m", "0n"]).to_owned()));
+    }
+    let body = "\0\0\0\0\u{5}hello".to_owned();
+    headers.push(("Content-Length".to_owned(), body.len().to_string()));
+    let target = one(rng, &["/shop.Cart/Add", "/a", "/api/v1/items"]).to_owned();
+    let mut says = Says::Http { version: Version::Http1, method: "POST".to_owned(), target, headers, body };
+    if chance(rng, 85) {
+        in_frames(&mut says);
+    }
+    says
 }
 
 fn target(rng: &mut Rng, objects: &[Value]) -> (Ipv4Addr, u16) {
@@ -32,7 +80,7 @@ fn target(rng: &mut Rng, objects: &[Value]) -> (Ipv4Addr, u16) {
         return (GATEWAY, gateways[rng.usize(0..gateways.len())]);
     }
     match rng.u32(0..100) {
-        0..40 => (service(1), [80, 80, 80, 8081, 7000, 9000, 9443][rng.usize(0..7)]),
+        0..40 => (service(1), [80, 80, 80, 8081, 7000, 9000, 9443, 8083, 8084, 8085][rng.usize(0..10)]),
         40..50 => (service(2), 80),
         50..57 => (service(3), 80),
         57..62 => (service(4), 80),
@@ -41,7 +89,7 @@ fn target(rng: &mut Rng, objects: &[Value]) -> (Ipv4Addr, u16) {
         68..72 => (Ipv4Addr::new(10, 44, 2, 7), [8080, 9000][rng.usize(0..2)]),
         72..80 => (Ipv4Addr::new(10, 97, 0, rng.u8(1..=2)), [80, 8081, 9000, 443, 81][rng.usize(0..5)]),
         80..85 => (Ipv4Addr::new(10, 99, 0, 9), [8080, 8081, 9000, 80][rng.usize(0..4)]),
-        _ => (SIDECAR, [8080, 8080, 8082, 9000, 8099, 9001][rng.usize(0..6)]),
+        _ => (SIDECAR, [8080, 8080, 8082, 9000, 8099, 9001, 8083][rng.usize(0..7)]),
     }
 }
 
@@ -106,7 +154,7 @@ fn http(rng: &mut Rng, objects: &[Value], to: (Ipv4Addr, u16)) -> Says {
         "POST" | "PUT" | "PATCH" => body(rng, &mut headers),
         _ => String::new(),
     };
-    Says::Http { method: method.to_owned(), target, headers, body }
+    Says::Http { version: Version::Http1, method: method.to_owned(), target, headers, body }
 }
 
 fn body(rng: &mut Rng, headers: &mut Vec<(String, String)>) -> String {

@@ -5,11 +5,15 @@ use serde_json::{Map, Value, json};
 
 use crate::differential::access_log::json_settings;
 
+use super::services::{SHARES, SPLIT};
 use super::words::{
     DESTINATIONS, GATEWAY_HOSTS, HEADERS, MESH_HOSTS, METHODS, ORIGINS, PATH_PATTERNS, PATHS, VALUE_PATTERNS,
     VALUES,
 };
 use super::{chance, one};
+
+/// The name of the object to which others delegate.
+const DELEGATE: &str = "delegate";
 
 /// Draws the objects of a configuration.
 pub(super) fn draw(rng: &mut Rng) -> Vec<Value> {
@@ -23,6 +27,10 @@ pub(super) fn draw(rng: &mut Rng) -> Vec<Value> {
     }
     for number in 0..rng.usize(1..=3) {
         objects.push(virtual_service(rng, number, gateways));
+    }
+    let delegates = objects.iter().any(|object| object.to_string().contains("\"delegate\""));
+    if delegates {
+        objects.push(delegate(rng));
     }
     for host in ["web", "api", "ext.test", "auto"] {
         if chance(rng, 40) {
@@ -126,7 +134,10 @@ fn virtual_service(rng: &mut Rng, number: usize, gateways: usize) -> Value {
     }
     let kinds = rng.u32(0..10);
     if kinds < 9 {
-        let rules: Vec<Value> = (0..rng.usize(1..=4)).map(|_| http_rule(rng)).collect();
+        let mut rules: Vec<Value> = (0..rng.usize(1..=4)).map(|_| http_rule(rng)).collect();
+        if chance(rng, 12) {
+            rules.insert(0, delegating(rng));
+        }
         spec.insert("http".to_owned(), json!(rules));
     }
     if kinds >= 8 {
@@ -140,6 +151,27 @@ fn virtual_service(rng: &mut Rng, number: usize, gateways: usize) -> Value {
         }
     }
     object("VirtualService", &format!("v{number}"), Value::Object(spec))
+}
+
+/// A rule that leaves the rest to another object.
+fn delegating(rng: &mut Rng) -> Value {
+    let mut rule = json!({
+        "match": [{"uri": {"prefix": one(rng, &["/a", "/api", "/"])}}],
+        "delegate": {"name": one(rng, &[DELEGATE, DELEGATE, "missing"])},
+    });
+    if chance(rng, 30) {
+        rule["timeout"] = json!("5s");
+    }
+    if chance(rng, 30) {
+        rule["headers"] = headers(rng);
+    }
+    rule
+}
+
+/// What is delegated: rules without hosts.
+fn delegate(rng: &mut Rng) -> Value {
+    let rules: Vec<Value> = (0..rng.usize(1..=3)).map(|_| http_rule(rng)).collect();
+    object("VirtualService", DELEGATE, json!({"http": rules}))
 }
 
 fn tcp_rule(rng: &mut Rng) -> Value {
@@ -290,7 +322,9 @@ fn direct_response(rng: &mut Rng) -> Value {
 
 fn forward(rng: &mut Rng, rule: &mut Value) {
     let mut route = vec![destination(rng)];
-    if chance(rng, 25) {
+    if chance(rng, 6) {
+        route = split(rng);
+    } else if chance(rng, 25) {
         let mut other = destination(rng);
         let first = if chance(rng, 50) { 100 } else { 0 };
         route[0]["weight"] = json!(first);
@@ -301,6 +335,12 @@ fn forward(rng: &mut Rng, rule: &mut Value) {
         route[0]["headers"] = headers(rng);
     }
     rule["route"] = json!(route);
+    if chance(rng, 8) {
+        rule["mirror"] = json!({"host": one(rng, &["api", "cart.shop.svc.cluster.local"])});
+        if chance(rng, 40) {
+            rule["mirrorPercentage"] = json!({"value": number(rng, &[0, 100])});
+        }
+    }
     if chance(rng, 25) {
         rule["rewrite"] = rewrite(rng);
     }
@@ -312,11 +352,21 @@ fn forward(rng: &mut Rng, rule: &mut Value) {
     }
 }
 
+/// To both versions of a service, by chance.
+fn split(rng: &mut Rng) -> Vec<Value> {
+    let first = number(rng, &SHARES);
+    let weighted = |which: &str, weight: u16| {
+        let to = json!({"host": SPLIT, "subset": format!("{first}-{which}"), "port": {"number": 80}});
+        json!({"destination": to, "weight": weight})
+    };
+    vec![weighted("first", first), weighted("second", 100 - first)]
+}
+
 fn destination(rng: &mut Rng) -> Value {
     let host = if chance(rng, 60) { one(rng, &["web", "api"]) } else { one(rng, &DESTINATIONS) };
     let mut destination = json!({"host": host});
     if host == "web" {
-        destination["port"] = json!({"number": number(rng, &[80, 80, 8081, 7000])});
+        destination["port"] = json!({"number": number(rng, &[80, 80, 8081, 7000, 8083])});
     }
     if chance(rng, 30) {
         destination["subset"] = json!(one(rng, &["v1", "v2", "v1", "none"]));

@@ -1,5 +1,10 @@
 //! Services and pods: the same in every configuration.
 
+/// The service whose versions get shares.
+pub(super) const SPLIT: &str = "split";
+/// The shares of its first version, in percent.
+pub(super) const SHARES: [u16; 4] = [10, 50, 75, 90];
+
 /// YAML of what is always there.
 pub(super) fn always() -> String {
     let mut text = String::new();
@@ -8,7 +13,9 @@ pub(super) fn always() -> String {
     }
     let many = "{name: http, port: 80, targetPort: 8080}, {name: http-more, port: 8081, targetPort: 8081}, \
         {name: tcp, port: 9000, targetPort: 9000}, {name: tls-in, port: 9443, targetPort: 9001}, \
-        {name: any, port: 7000, targetPort: 8082}";
+        {name: any, port: 7000, targetPort: 8082}, {name: http2, port: 8083, targetPort: 8083}, \
+        {name: grpc-web, port: 8084, targetPort: 8084}, \
+        {name: odd, appProtocol: kubernetes.io/h2c, port: 8085, targetPort: 8083}";
     service(&mut text, "default", "web", "10.96.0.1", many);
     service(&mut text, "default", "api", "10.96.0.2", "{name: http, port: 80, targetPort: 8080}");
     service(&mut text, "default", "auto", "10.96.0.3", "{name: web, port: 80, targetPort: 8082}");
@@ -35,8 +42,10 @@ pub(super) fn always() -> String {
         "{name: http, port: 8080, targetPort: 8080}, {name: tcp, port: 9000, targetPort: 9000}",
     );
     let own = "{name: http, port: 80, targetPort: 8080}, {name: tcp, port: 9000, targetPort: 9000}, \
-        {name: any, port: 8082, targetPort: 8082}";
+        {name: any, port: 8082, targetPort: 8082}, {name: grpc, port: 8083, targetPort: 8083}";
     service(&mut text, "default", "probe", "10.96.0.9", own);
+    service(&mut text, "default", SPLIT, "10.96.0.8", "{name: http, port: 80, targetPort: 8080}");
+    push(&mut text, &split());
     let mut pod = |namespace: &str, app: &str, version: &str, address: &str| {
         push(
             &mut text,
@@ -54,8 +63,25 @@ pub(super) fn always() -> String {
     pod("shop", "cart", "v1", "10.44.2.5");
     pod("default", "dead", "v1", "10.44.2.6");
     pod("default", "headless", "v1", "10.44.2.7");
+    pod("default", SPLIT, "v1", "10.44.2.8");
+    pod("default", SPLIT, "v2", "10.44.2.9");
     pod("default", "probe", "v1", "10.44.1.1");
     text
+}
+
+/// Pairs of subsets between which requests are split, named by the first one's
+/// share: so clusters tell how likely they are.
+fn split() -> String {
+    let pairs = SHARES.map(|share| {
+        format!(
+            "{{name: {share}-first, labels: {{version: v1}}}}, {{name: {share}-second, labels: {{version: v2}}}}"
+        )
+    });
+    format!(
+        "{{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {{name: {SPLIT}, namespace: default}}, \
+         spec: {{host: {SPLIT}, subsets: [{}]}}}}",
+        pairs.join(", ")
+    )
 }
 
 fn service(text: &mut String, namespace: &str, name: &str, address: &str, ports: &str) {

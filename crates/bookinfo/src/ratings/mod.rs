@@ -1,4 +1,7 @@
-//! Stars per reviewer, kept in memory, and the variants that misbehave.
+//! Stars per reviewer, kept in memory or (v2) in a database, and the variants
+//! that misbehave.
+
+mod stored;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +28,8 @@ pub(crate) enum Variant {
     Unavailable,
     /// Refuses everything, `/health` too, for 15 min, answers for 15, in turn.
     Unhealthy,
+    /// Answers what its database holds.
+    Stored,
 }
 
 const DELAY: Duration = Duration::from_secs(7);
@@ -34,6 +39,7 @@ const UNHEALTHY_PERIOD: Duration = Duration::from_secs(15 * 60);
 impl Variant {
     pub(crate) fn of_version(version: &str) -> Self {
         match version {
+            "v2" => Self::Stored,
             "v-faulty" => Self::Faulty,
             "v-delayed" => Self::Delayed,
             "v-unavailable" => Self::Unavailable,
@@ -47,7 +53,7 @@ impl Variant {
         let period = match self {
             Self::Unavailable => UNAVAILABLE_PERIOD,
             Self::Unhealthy => UNHEALTHY_PERIOD,
-            Self::Healthy | Self::Faulty | Self::Delayed => return false,
+            Self::Healthy | Self::Faulty | Self::Delayed | Self::Stored => return false,
         };
         (age.as_secs() / period.as_secs()) % 2 == 1
     }
@@ -55,6 +61,7 @@ impl Variant {
 
 pub(crate) struct Ratings {
     variant: Variant,
+    settings: Settings,
     started: Instant,
     posted: Mutex<HashMap<i64, Value>>,
 }
@@ -63,6 +70,7 @@ impl Ratings {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             variant: Variant::of_version(&settings.service_version),
+            settings,
             started: Instant::now(),
             posted: Mutex::default(),
         }
@@ -78,6 +86,9 @@ impl Ratings {
     }
 
     async fn get(&self, id: i64) -> Reply {
+        if self.variant == Variant::Stored {
+            return stored::get(id, &self.settings).await;
+        }
         let unlucky = fastrand::bool();
         if self.variant.is_down(self.started.elapsed()) || (self.variant == Variant::Faulty && unlucky) {
             return json_reply(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "Service unavailable"}));
@@ -118,6 +129,10 @@ impl Handler for Ratings {
         };
         match *request.method() {
             Method::GET => self.get(id).await,
+            Method::POST if self.variant == Variant::Stored => {
+                let error = "Post not implemented for database backed ratings";
+                json_reply(StatusCode::NOT_IMPLEMENTED, &json!({"error": error}))
+            }
             Method::POST => self.post(id, request.into_body()).await,
             _ => not_found(),
         }
