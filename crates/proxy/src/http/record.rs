@@ -339,6 +339,7 @@ impl Record for Finished<'_, '_> {
         start_time() -> SystemTime;
         request_header(name: &str) -> Option<&[u8]>;
         response_header(name: &str) -> Option<&[u8]>;
+        response_trailer(name: &str) -> Option<&[u8]>;
         protocol() -> Option<&str>;
         response_code_details() -> Option<&str>;
         connection_termination_details() -> Option<&str>;
