@@ -60,6 +60,7 @@ impl DataPlane {
             admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, settings.admin_port()))),
             concurrency: settings.proxy_config.concurrency.unwrap_or(0) as usize,
             upstream_tos: settings.upstream_tos.map(u32::from),
+            connection_limit: settings.connection_limit()?,
             names,
             sockets: Arc::clone(sockets),
             secrets: secrets.clone(),

@@ -194,7 +194,7 @@ fn serve_status(
     let status = Status {
         probe,
         app_probes: AppProbes::new(&settings.app_probers, settings.instance_ip)?,
-        app_metrics: settings.app_metrics.clone(),
+        app_metrics: settings.scraped_metrics(),
         commands,
         told,
         started: Instant::now(),

@@ -96,6 +96,8 @@ pub struct ProxyConfig {
     pub parent_shutdown_duration: Option<String>,
     /// How long a stopping proxy drains, `5s` by default.
     pub termination_drain_duration: Option<String>,
+    /// Envoy's runtime, of which the limit of connections is known here.
+    pub runtime_values: BTreeMap<String, String>,
 }
 
 /// The application's own metrics, from its `prometheus.io` annotations.
@@ -219,6 +221,20 @@ impl Settings {
         self.proxy_config.status_port.unwrap_or(15020)
     }
 
+    /// The application's metrics, unless they are said to be where the merged
+    /// ones are: that would never end.
+    pub fn scraped_metrics(&self) -> Option<AppMetrics> {
+        let metrics = self.app_metrics.clone()?;
+        if metrics.port.parse() == Ok(self.status_port()) {
+            tracing::warn!(
+                "`prometheus.io/port` is the agent's own port {}: it is not scraped",
+                metrics.port
+            );
+            return None;
+        }
+        Some(metrics)
+    }
+
     /// How long a stopping proxy goes on with what it has.
     pub fn termination_drain(&self) -> Result<Duration, SettingsError> {
         duration("terminationDrainDuration", self.proxy_config.termination_drain_duration.as_deref(), 5)
@@ -232,6 +248,13 @@ impl Settings {
     /// Where a running proxy is found by the one that replaces it.
     pub fn hot_restart_socket(&self) -> PathBuf {
         self.run_folder.join("hot-restart.sock")
+    }
+
+    /// How many connections clients may have
+    /// (`overload.global_downstream_max_connections` of `runtimeValues`).
+    pub fn connection_limit(&self) -> Result<Option<u32>, SettingsError> {
+        const NAME: &str = "overload.global_downstream_max_connections";
+        parsed(&self.proxy_config.runtime_values, NAME)
     }
 
     /// How long a listener that goes away drains.

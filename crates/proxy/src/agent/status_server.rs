@@ -160,3 +160,6 @@ fn text(status: StatusCode, body: String) -> Reply {
     *reply.status_mut() = status;
     reply
 }
+
+#[cfg(test)]
+mod tests;
