@@ -135,3 +135,6 @@ fn answer(grant: &Grant) -> IstioCertificateResponse {
     let chain = grant.issued.chain.iter().map(|certificate| pem::of_certificates([certificate]));
     IstioCertificateResponse { cert_chain: chain.chain([grant.bundle.to_pem()]).collect() }
 }
+
+#[cfg(test)]
+mod tests;

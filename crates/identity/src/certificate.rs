@@ -41,6 +41,8 @@ pub struct Facts {
     pub subject: String,
     /// The URIs that it names.
     pub uris: Vec<String>,
+    /// Its public key, with the algorithm.
+    pub public_key: Vec<u8>,
     /// When it holds.
     pub validity: Validity,
     /// Whether it may sign others.
@@ -54,6 +56,7 @@ pub fn facts(der: &CertificateDer<'_>) -> Result<Facts, CertificateError> {
         serial: certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
         subject: certificate.subject().to_string(),
         uris: uris(&certificate)?.into_iter().map(ToOwned::to_owned).collect(),
+        public_key: certificate.public_key().raw.to_vec(),
         validity: validity(&certificate),
         is_authority: certificate.is_ca(),
     })

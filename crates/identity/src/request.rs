@@ -47,13 +47,18 @@ pub enum RequestError {
     Signature,
 }
 
+/// Why a request cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("make a signing request")]
+pub struct MakeError(#[from] rcgen::Error);
+
 /// Makes a request in PEM.  The identity is what the workload expects to get;
 /// the authority does not look at it.
-pub fn make(key: &PrivateKey, identity: Option<&SpiffeId>) -> Result<String, rcgen::Error> {
+pub fn make(key: &PrivateKey, identity: Option<&SpiffeId>) -> Result<String, MakeError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     if let Some(identity) = identity {
-        params.subject_alt_names = vec![SanType::URI(identity.to_string().try_into()?)];
+        params.subject_alt_names = vec![SanType::URI(identity.to_string().try_into().map_err(MakeError)?)];
     }
     let request = params.serialize_request(key)?;
     Ok(pem::of_request(request.der()))

@@ -3,6 +3,7 @@
 //! control socket.
 
 mod apply;
+mod authority;
 mod explain;
 mod objects;
 mod platform;
@@ -27,6 +28,9 @@ pub use settings::{DataPlane, Settings};
 
 /// Port of plain xDS.
 const XDS_PORT: u16 = 15010;
+
+/// Port of xDS and certificates over TLS.
+const SECURED_PORT: u16 = 15012;
 
 /// Port of metrics, readiness and debug pages.
 const MONITORING_PORT: u16 = 15014;
@@ -67,8 +71,13 @@ async fn start(world: local::World) -> anyhow::Result<local::Parts> {
         (cluster, is_the_clusters),
     ]);
     let at = |port| SocketAddr::new(IpAddr::V4(local::CONTROL_PLANE_ADDRESS), port);
-    let options =
-        Options { xds: Some(at(XDS_PORT)), monitoring: Some(at(MONITORING_PORT)), ..Options::default() };
+    let ca = authority::open(&world.home)?;
+    let options = Options {
+        xds: Some(at(XDS_PORT)),
+        secured: Some(at(SECURED_PORT)),
+        ca: Some(Arc::clone(&ca)),
+        monitoring: Some(at(MONITORING_PORT)),
+    };
     let control_plane = ControlPlane::start(states_of(merged.clone()), &options).await?;
 
     let mesh = Arc::new(Mesh { directory, merged, control_plane });
@@ -76,6 +85,7 @@ async fn start(world: local::World) -> anyhow::Result<local::Parts> {
         objects: objects_of(wanted),
         routes: routes::of(&mesh),
         admit: platform::injection(&settings, world.proxy_match),
+        credentials: Some(authority::credentials(ca)),
     })
 }
 

@@ -168,3 +168,10 @@ pub struct ExplainReply {
     /// Problems of the objects that were put in.
     pub problems: Vec<ProblemView>,
 }
+
+/// The roots that are believed, the one that signs first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RootsReply {
+    /// Their subjects.
+    pub roots: Vec<String>,
+}

@@ -44,7 +44,7 @@ pub use network::CONTROL_PLANE_ADDRESS;
 pub use progress::{Doors, Progress};
 pub use stage::ARGUMENT as INNER_ARGUMENT;
 pub use supervisor::control::{ControlRequest, ControlResponse, ControlRoutes, Handler, WorldStatus};
-pub use supervisor::{Admit, Parts, Programs, World};
+pub use supervisor::{Admit, Credentials, Parts, Programs, World};
 
 use stage::Stage;
 

@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = StaticConfig::read(Path::new(&path))?;
     run(ProxyOptions {
         node: config.node,
+        connection_limit: config.connection_limit,
         static_resources: config.resources,
         admin: config.admin,
         concurrency,

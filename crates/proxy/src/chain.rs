@@ -11,6 +11,7 @@ use routing::tcp_proxy::TcpProxy;
 use routing::tls::Transport;
 use tokio::sync::Notify;
 
+use crate::connection_limits::Limit;
 use crate::logs::Log;
 use crate::report::Reporting;
 use crate::stats::HttpStats;
@@ -26,6 +27,8 @@ pub struct Chain {
     pub current: Cell<bool>,
     /// It no longer has it.
     pub gone: Notify,
+    /// How many connections it may have.
+    pub limit: Option<Limit>,
     /// What it does.
     pub kind: Kind,
     /// What is counted about TLS.
@@ -96,6 +99,12 @@ impl Chain {
             config: config.clone(),
             current: Cell::new(true),
             gone: Notify::new(),
+            limit: Limit::new(
+                &worker.shared.connection_limits,
+                &worker.shared.registry,
+                &listener.name,
+                config,
+            ),
             kind,
             tls: matches!(config.transport, Transport::Tls(_))
                 .then(|| TlsStats::new(&worker.shared.registry, Owner::Listener(listener))),

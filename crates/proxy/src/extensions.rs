@@ -3,7 +3,7 @@
 use xds::envoy::config::core::v3::{Extension, Node};
 
 /// Category, name as Envoy knows it, and the configurations that it takes.
-const EXTENSIONS: [(&str, &str, &[&str]); 21] = [
+const EXTENSIONS: [(&str, &str, &[&str]); 23] = [
     (
         "envoy.access_loggers",
         "envoy.access_loggers.file",
@@ -51,6 +51,11 @@ const EXTENSIONS: [(&str, &str, &[&str]); 21] = [
     ),
     (
         "envoy.filters.network",
+        "envoy.filters.network.connection_limit",
+        &["envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit"],
+    ),
+    (
+        "envoy.filters.network",
         "envoy.filters.network.http_connection_manager",
         &["envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"],
     ),
@@ -74,6 +79,11 @@ const EXTENSIONS: [(&str, &str, &[&str]); 21] = [
         "envoy.transport_sockets",
         "envoy.transport_sockets.raw_buffer",
         &["envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"],
+    ),
+    (
+        "envoy.transport_sockets.upstream",
+        "envoy.transport_sockets.upstream_proxy_protocol",
+        &["envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport"],
     ),
     (
         "envoy.transport_sockets",

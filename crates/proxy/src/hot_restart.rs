@@ -45,7 +45,8 @@ enum FromSuccessor {
 enum FromPredecessor {
     /// These come along; more follow.
     Sockets(Vec<Label>),
-    /// Those were all.
+    /// Those were all; what proves the workload's identity comes along, where
+    /// a socket does.
     Complete,
     /// I accept no more.
     Released,
@@ -71,6 +72,8 @@ pub enum HotRestartError {
 #[derive(Debug)]
 pub struct Predecessor {
     link: OwnedFd,
+    /// The socket by which the workload's identity is proven.
+    pub credential: Option<OwnedFd>,
 }
 
 /// Asks the process that listens at `path` for its sockets. `None` when there
@@ -80,16 +83,16 @@ pub fn take_over(path: &Path) -> Result<Option<(Predecessor, Sockets)>, HotResta
     let failed = HotRestartError::Predecessor;
     send(&link, &FromSuccessor::TakeOver, &[]).map_err(failed)?;
     let mut sockets = Vec::new();
-    loop {
+    let credential = loop {
         match receive::<FromPredecessor>(&link, PATIENCE).map_err(failed)? {
             (FromPredecessor::Sockets(labels), descriptors) => {
                 sockets.extend(labels.into_iter().zip(descriptors))
             }
-            (FromPredecessor::Complete, _) => break,
+            (FromPredecessor::Complete, mut credential) => break credential.pop(),
             (FromPredecessor::Released, _) => return Err(failed(io::ErrorKind::InvalidData.into())),
         }
-    }
-    Ok(Some((Predecessor { link }, Sockets::inherited(sockets))))
+    };
+    Ok(Some((Predecessor { link, credential }, Sockets::inherited(sockets))))
 }
 
 impl Predecessor {
@@ -124,16 +127,20 @@ impl Successor {
 }
 
 /// Listens at `path`; what is returned hears of the process that has taken
-/// over.
+/// over, which is given `sockets` and `credential`.
 ///
 /// The socket takes the place of the predecessor's by one rename.
-pub fn listen(path: &Path, sockets: Arc<Sockets>) -> Result<oneshot::Receiver<Successor>, HotRestartError> {
+pub fn listen(
+    path: &Path,
+    sockets: Arc<Sockets>,
+    credential: Option<OwnedFd>,
+) -> Result<oneshot::Receiver<Successor>, HotRestartError> {
     let failed = |source| HotRestartError::Socket { path: path.to_owned(), source };
     let listener = bind(path).map_err(failed)?;
     let (sender, receiver) = oneshot::channel();
     let serve = move || {
         while !sender.is_closed() {
-            match accept(&listener).and_then(|link| hand_over(link, &sockets)) {
+            match accept(&listener).and_then(|link| hand_over(link, &sockets, credential.as_ref())) {
                 Ok(Some(successor)) => return drop(sender.send(successor)),
                 Ok(None) => {}
                 Err(error) => tracing::warn!("a proxy that was to replace this one failed: {error}"),
@@ -145,14 +152,18 @@ pub fn listen(path: &Path, sockets: Arc<Sockets>) -> Result<oneshot::Receiver<Su
 }
 
 /// Gives all sockets away; the successor, once it serves.
-fn hand_over(link: OwnedFd, sockets: &Sockets) -> io::Result<Option<Successor>> {
+fn hand_over(
+    link: OwnedFd,
+    sockets: &Sockets,
+    credential: Option<&OwnedFd>,
+) -> io::Result<Option<Successor>> {
     let (FromSuccessor::TakeOver, _) = receive::<FromSuccessor>(&link, PATIENCE)? else { return Ok(None) };
     for part in sockets.hand_over()?.chunks(messages::MAX_DESCRIPTORS) {
         let labels = part.iter().map(|(label, _)| *label).collect();
         let descriptors: Vec<_> = part.iter().map(|(_, socket)| socket).collect();
         send(&link, &FromPredecessor::Sockets(labels), &descriptors)?;
     }
-    send(&link, &FromPredecessor::Complete, &[])?;
+    send(&link, &FromPredecessor::Complete, &Vec::from_iter(credential))?;
     // It may wait for its control plane as long as it likes: this one serves meanwhile.
     match receive::<FromSuccessor>(&link, Duration::MAX)? {
         (FromSuccessor::Ready, _) => Ok(Some(Successor { link })),

@@ -28,4 +28,5 @@ pub mod relay;
 pub mod request_head;
 pub mod respond;
 pub mod response_head;
+pub mod steering;
 pub mod upstream_head;

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod head;
+pub mod keepalive;
 pub mod server;
 pub mod stream;
 mod wire;

@@ -6,6 +6,7 @@ pub mod agent;
 pub mod alarm;
 pub mod buffer;
 pub mod chain;
+pub mod connection_limits;
 pub mod control;
 pub mod dial;
 pub mod dns;

@@ -174,6 +174,11 @@ async fn dispatch(worker: &Rc<Worker>, name: &str, mut stream: TcpStream, peer: 
         return;
     };
     let chain = worker.chain(&listener, &chain);
+    let _admitted = match chain.limit.as_ref().map(|limit| (limit, limit.admit())) {
+        Some((limit, None)) => return limit.turn_away().await,
+        Some((_, admitted)) => admitted,
+        None => None,
+    };
     let stream = match secure(worker, &chain, stream, &mut input).await {
         Ok(stream) => stream,
         Err(error) => {

@@ -71,11 +71,12 @@ impl Drop for Admitted<'_> {
 }
 
 impl Overload {
-    /// With a limit of memory in bytes; none: what the control group allows.
-    pub fn new(memory: Option<u64>) -> Overload {
+    /// With a limit of memory in bytes and one of connections; none: what the
+    /// control group and the number of descriptors allow.
+    pub fn new(memory: Option<u64>, connections: Option<u32>) -> Overload {
         Overload {
             connections: AtomicU32::new(0),
-            most_connections: most_connections(raise_descriptors()),
+            most_connections: most_connections(raise_descriptors()).min(connections.unwrap_or(u32::MAX)),
             memory: memory.or_else(group_limit),
             pressure: AtomicU8::new(0),
         }
@@ -173,14 +174,14 @@ mod tests {
 
     #[test]
     fn what_is_beyond_the_limit_is_not_taken_in() {
-        let overload = Overload { most_connections: 2, ..Overload::new(Some(u64::MAX)) };
+        let overload = Overload::new(Some(u64::MAX), Some(2));
         let first = overload.admit();
         let second = overload.admit();
         assert!(first.is_some() && second.is_some());
         assert!(overload.admit().is_none());
         drop(first);
         assert!(overload.admit().is_some());
-        let starved = Overload::new(Some(1));
+        let starved = Overload::new(Some(1), None);
         starved.look();
         assert!(starved.admit().is_none());
     }

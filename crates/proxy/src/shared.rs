@@ -12,6 +12,7 @@ use telemetry::log_writer::LogWriter;
 use telemetry::metrics::Registry;
 use tokio::sync::Notify;
 
+use crate::connection_limits::ConnectionLimits;
 use crate::identity::Identity;
 use crate::overload::Overload;
 use crate::secrets::Secrets;
@@ -44,6 +45,8 @@ pub struct Shared {
     pub overload: Overload,
     /// What workers share about clusters.
     pub protections: Protections,
+    /// What workers share about limited filter chains.
+    pub connection_limits: ConnectionLimits,
     /// Configurations of TLS, and the secrets in them.
     pub tls: Contexts,
     /// When the proxy started.
@@ -68,6 +71,7 @@ impl Shared {
         logs: LogWriter,
         upstream_tos: Option<u32>,
         memory_limit: Option<u64>,
+        connection_limit: Option<u32>,
         secrets: Secrets,
     ) -> Shared {
         Shared {
@@ -82,8 +86,9 @@ impl Shared {
             registry: Registry::default(),
             logs,
             upstream_tos,
-            overload: Overload::new(memory_limit),
+            overload: Overload::new(memory_limit, connection_limit),
             protections: Protections::default(),
+            connection_limits: ConnectionLimits::default(),
             tls: Contexts::new(secrets),
             started: Instant::now(),
             started_at: SystemTime::now(),

@@ -49,6 +49,9 @@ pub struct ProxyOptions {
     /// How much memory may be used, in bytes; none: as much as the control
     /// group allows.
     pub memory_limit: Option<u64>,
+    /// How many connections clients may have; none: as many as there are
+    /// descriptors for.
+    pub connection_limit: Option<u32>,
     /// Changes what is logged, for `/logging`.
     pub set_log_level: Option<SetLogLevel>,
     /// Where the mesh's names go, when somebody answers questions about them.
@@ -135,6 +138,7 @@ pub fn start(options: ProxyOptions) -> Result<Handle, StartError> {
         logs,
         options.upstream_tos,
         options.memory_limit,
+        options.connection_limit,
         options.secrets,
     ));
     let mut threads = Vec::new();

@@ -8,6 +8,9 @@ use routing::address::Address;
 use routing::compile::Changes;
 use xds::envoy::config::bootstrap::v3::Bootstrap;
 use xds::envoy::config::core::v3::Node;
+use xds::envoy::config::overload::v3::OverloadManager;
+use xds::envoy::config::overload::v3::resource_monitor::ConfigType;
+use xds::envoy::extensions::resource_monitors::downstream_connections::v3::DownstreamConnectionsConfig;
 
 /// What a bootstrap file says.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +21,8 @@ pub struct StaticConfig {
     pub resources: Changes,
     /// Where the admin endpoint listens.
     pub admin: Option<SocketAddr>,
+    /// How many connections clients may have, of the overload manager.
+    pub connection_limit: Option<u32>,
 }
 
 /// Why a bootstrap file cannot be used.
@@ -67,6 +72,7 @@ impl StaticConfig {
         let admin = bootstrap.admin.as_ref().and_then(|admin| admin.address.as_ref());
         Ok(StaticConfig {
             node: bootstrap.node.unwrap_or_default(),
+            connection_limit: bootstrap.overload_manager.as_ref().and_then(connection_limit),
             admin: Address::compile(admin).ok().and_then(|address| address.socket()),
             resources: Changes {
                 listeners: resources.listeners,
@@ -75,4 +81,14 @@ impl StaticConfig {
             },
         })
     }
+}
+
+/// What the monitor `envoy.resource_monitors.global_downstream_max_connections`
+/// says.
+fn connection_limit(overload: &OverloadManager) -> Option<u32> {
+    let config = overload.resource_monitors.iter().find_map(|monitor| match &monitor.config_type {
+        Some(ConfigType::TypedConfig(any)) => xds::any::unpack::<DownstreamConnectionsConfig>(any).ok(),
+        _ => None,
+    })?;
+    Some(u32::try_from(config.max_active_downstream_connections).unwrap_or(u32::MAX))
 }

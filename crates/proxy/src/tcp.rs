@@ -174,7 +174,11 @@ async fn pump(
         let idle = chain.proxy.idle_timeout.map(|limit| moved_at + limit);
         let over = earlier(idle, end);
         while alarm.poll(earlier(over, Some(report_at)), context).is_ready() {
-            if over.is_some_and(|over| over <= Instant::now()) {
+            let now = Instant::now();
+            if over.is_some_and(|over| over <= now) {
+                if end.is_some_and(|end| end <= now) {
+                    session.flags.set(Flag::MaxDurationTimeout);
+                }
                 return Poll::Ready(true);
             }
             report(session, connection, chain);

@@ -5,6 +5,7 @@ pub mod connect;
 pub mod host;
 pub mod pool;
 pub mod protection;
+pub mod recent;
 pub mod vitals;
 
 use std::cell::{Cell, RefCell};

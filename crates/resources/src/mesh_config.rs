@@ -31,6 +31,8 @@ pub struct MeshConfig {
     pub workload_certificates: Option<bool>,
     /// The domain of all identities; empty means `cluster.local`.
     pub trust_domain: String,
+    /// Where sidecars are an HTTP proxy for applications that ask for one; 0 means nowhere.
+    pub proxy_http_port: u16,
 }
 
 /// Whether workloads get certificates of the mesh where its settings say nothing.

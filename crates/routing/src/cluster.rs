@@ -252,7 +252,7 @@ impl Cluster {
                 .or(wire.max_requests_per_connection)
                 .filter(|max| *max > 0),
             transport: tls::upstream(socket.as_ref()).within("transport_socket")?,
-            proxy_protocol,
+            proxy_protocol: proxy_protocol.or(announced_to_some(wire)?),
             transport_matches: transport_matches(wire)?,
             protocol: protocol(wire, options.as_ref()),
             http2: Http2::compile(http2_options(wire, options.as_ref())),
@@ -427,14 +427,20 @@ fn announced(
     Ok((wire.transport_socket, Some(Version::compile(wire.config.as_ref()))))
 }
 
+/// What is announced to the endpoints of one match is announced to all.
+fn announced_to_some(wire: &wire::Cluster) -> Result<Option<Version>, Invalid> {
+    let sockets = wire.transport_socket_matches.iter().map(|entry| entry.transport_socket.as_ref());
+    sockets.map(|socket| Ok(announced(socket)?.1)).find_map(Result::transpose).transpose()
+}
+
 fn transport_matches(wire: &wire::Cluster) -> Result<Box<[TransportMatch]>, Invalid> {
     wire.transport_socket_matches
         .iter()
         .enumerate()
         .map(|(index, entry)| {
             let marks = entry.r#match.as_ref().map(marks).unwrap_or_default();
-            let transport = tls::upstream(entry.transport_socket.as_ref())
-                .within_entry("transport_socket_matches", index)?;
+            let (socket, _) = announced(entry.transport_socket.as_ref())?;
+            let transport = tls::upstream(socket.as_ref()).within_entry("transport_socket_matches", index)?;
             Ok(TransportMatch { name: entry.name.as_str().into(), marks, transport })
         })
         .collect()

@@ -16,6 +16,7 @@ use xds::envoy::config::listener::v3 as wire;
 use xds::envoy::config::listener::v3::filter_chain_match::ConnectionSourceType;
 
 use crate::address_range::AddressRange;
+use crate::connection_limit::ConnectionLimit;
 use crate::hcm::HttpConnectionManager;
 use crate::invalid::{Invalid, Within};
 use crate::istio::Stats;
@@ -39,6 +40,8 @@ pub struct FilterChain {
     pub terminal: Terminal,
     /// Metrics of TCP connections.
     pub stats: Option<Stats>,
+    /// How many connections it may have at once.
+    pub connection_limit: Option<ConnectionLimit>,
     /// Filters that are configured and not known here: passed over.
     pub skipped: Vec<String>,
 }

@@ -96,6 +96,16 @@ impl HeaderMatcher {
         })
     }
 
+    /// A header that has to be there.
+    pub fn present(name: &str) -> HeaderMatcher {
+        HeaderMatcher {
+            name: name.to_ascii_lowercase().into(),
+            test: Test::Present(true),
+            invert: false,
+            missing_is_empty: false,
+        }
+    }
+
     /// The header's name in lower case.
     pub fn name(&self) -> &str {
         &self.name

@@ -28,12 +28,16 @@ pub struct Http2 {
 pub struct Keepalive {
     /// How often.
     pub interval: Duration,
+    /// Up to so much is added at random.
+    pub jitter: Duration,
     /// How long an answer may take.
     pub timeout: Duration,
 }
 
 /// Envoy's.
 const MAX_STREAMS: u32 = 1024;
+/// Of the interval between pings, in percent.
+const JITTER: f64 = 15.0;
 /// Envoy lets a peer send 16 MiB ahead on a stream and 24 MiB on a
 /// connection. What a peer has sent and nobody took is memory, so here it is
 /// what a listener holds of one connection by default, and some streams of
@@ -65,8 +69,11 @@ impl Http2 {
             allow_connect: wire.is_some_and(|wire| wire.allow_connect),
             keepalive: wire.and_then(|wire| {
                 let pings = wire.connection_keepalive.as_ref()?;
+                let interval = positive(pings.interval.as_ref())?;
+                let percent = pings.interval_jitter.as_ref().map_or(JITTER, |part| part.value);
                 Some(Keepalive {
-                    interval: positive(pings.interval.as_ref())?,
+                    interval,
+                    jitter: interval.mul_f64(percent.clamp(0.0, 100.0) / 100.0),
                     timeout: pings.timeout.as_ref().and_then(duration)?,
                 })
             }),

@@ -21,6 +21,7 @@ pub mod balance;
 pub mod cluster;
 pub mod compile;
 pub mod config;
+pub mod connection_limit;
 pub mod cors;
 pub mod decision;
 pub mod endpoint;

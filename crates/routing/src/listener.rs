@@ -15,6 +15,7 @@ use xds::envoy::extensions::filters::listener::http_inspector::v3::HttpInspector
 use xds::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use xds::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 use xds::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
+use xds::envoy::extensions::filters::network::connection_limit::v3::ConnectionLimit as WireConnectionLimit;
 use xds::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager as WireHcm;
 use xds::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy as WireTcpProxy;
 
@@ -22,6 +23,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::access_log::AccessLog;
 use crate::address::Address;
+use crate::connection_limit::ConnectionLimit;
 use crate::filter_chain::{FilterChain, FilterChains, Terminal};
 use crate::hcm::HttpConnectionManager;
 use crate::http_filter::guards_access;
@@ -300,6 +302,7 @@ fn compile_chain(wire: &wire::FilterChain, hash: u64) -> Result<FilterChain, Inv
         handshake_timeout: positive(wire.transport_socket_connect_timeout.as_ref()),
         terminal: Terminal::Close,
         stats: None,
+        connection_limit: None,
         skipped: Vec::new(),
     };
     for (index, filter) in wire.filters.iter().enumerate() {
@@ -329,6 +332,8 @@ fn add_network_filter(chain: &mut FilterChain, filter: &wire::Filter) -> Result<
         let proxy = TcpProxy::compile(&crate::message::decode(any)?)?;
         chain.skipped.extend(proxy.skipped.iter().cloned());
         chain.terminal = Terminal::Tcp(Arc::new(proxy));
+    } else if name == WireConnectionLimit::full_name() {
+        chain.connection_limit = ConnectionLimit::compile(&crate::message::decode(any)?)?;
     } else if name == istio::names::STATS {
         chain.stats = Some(Stats::compile(&config.content)?);
     } else if guards_access(name) {

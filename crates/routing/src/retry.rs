@@ -1,5 +1,6 @@
 //! Retry policies, and which outcome deserves another attempt.
 
+pub mod asked;
 pub mod priorities;
 
 use std::time::Duration;

@@ -38,6 +38,10 @@ pub trait Record {
     fn response_header(&self, _name: &str) -> Option<&[u8]> {
         None
     }
+    /// A trailer of the response.
+    fn response_trailer(&self, _name: &str) -> Option<&[u8]> {
+        None
+    }
     /// `HTTP/1.1`.
     fn protocol(&self) -> Option<&str> {
         None

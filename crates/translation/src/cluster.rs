@@ -1,5 +1,6 @@
 //! Clusters: where connections go and how they are made.
 
+mod announce;
 mod inbound;
 mod outbound;
 mod policy;

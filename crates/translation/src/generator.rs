@@ -94,6 +94,10 @@ struct SharedKey {
     inline: Vec<Shared<Endpoints>>,
     /// Only when a rule looks at the labels of clients.
     client: Option<Shared<Facets>>,
+    /// Only when endpoints of several places stand in clusters themselves.
+    place: Option<Shared<Place>>,
+    /// Where applications find an HTTP proxy.
+    http_proxy: Option<u16>,
     /// Only where nodes have certificates.
     mutual: Option<Mutual>,
 }
@@ -147,6 +151,7 @@ impl Generator {
         let reads_client = snapshot.rules.reads_client() || snapshot.virtual_services.reads_client();
         let captures_names = facets.captures_names;
         let known_scope = scope.clone();
+        let place = outbound::has_places(snapshot, &scope).then(|| Shared::new(Place::of(&facets)));
         let shared = SharedKey {
             inline: outbound::inline_endpoints(snapshot, &scope),
             scope,
@@ -157,6 +162,8 @@ impl Generator {
                 accounts: snapshot.accounts.clone(),
                 mesh_config: snapshot.mesh_config.clone(),
             }),
+            place,
+            http_proxy: facets.http_proxy(),
         };
         let key = PlanKey {
             shared,
@@ -358,6 +365,8 @@ fn scene<'a>(
         scope: &key.scope,
         client,
         has_certificate: key.mutual.is_some(),
+        place: key.place.as_ref(),
+        http_proxy: key.http_proxy,
     }
 }
 

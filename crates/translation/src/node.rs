@@ -73,6 +73,8 @@ pub struct Facets {
     pub mesh_config: Arc<MeshConfig>,
     /// Whether its agent answers the application's questions about names.
     pub captures_names: bool,
+    /// Where it is an HTTP proxy, when it says so itself.
+    pub http_proxy_port: Option<u16>,
 }
 
 /// A place.
@@ -136,6 +138,7 @@ impl Node {
             extensions: Extensions::of_node(node, istio_version.as_deref()),
             mesh_config: Arc::default(),
             captures_names: metadata.text("DNS_CAPTURE").as_deref() == Some("true"),
+            http_proxy_port: metadata.text("HTTP_PROXY_PORT").and_then(|port| port.parse().ok()),
         };
         Ok(Self { id: node.id.clone(), ip: (*ip).to_owned(), name: name.to_owned(), facets })
     }
@@ -162,6 +165,12 @@ impl Facets {
     /// The service that the workload is a version of.
     pub fn canonical_service(&self) -> &str {
         canonical_service(&self.labels).unwrap_or(&self.workload)
+    }
+
+    /// Where applications find an HTTP proxy.
+    pub(crate) fn http_proxy(&self) -> Option<u16> {
+        let port = self.http_proxy_port.unwrap_or(self.mesh_config.proxy_http_port);
+        (port > 0 && self.kind == Kind::Sidecar).then_some(port)
     }
 
     /// Which version of it.

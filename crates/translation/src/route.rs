@@ -28,6 +28,9 @@ use crate::scope::Unknown;
 use crate::service::Service;
 use crate::snapshot::Rule;
 
+/// The routes of the listener that applications use as their HTTP proxy.
+pub(crate) const HTTP_PROXY: &str = "http_proxy";
+
 /// The largest body of a direct response, as the API promises it.
 const DIRECT_RESPONSE_BYTES: u32 = 1024 * 1024;
 
@@ -143,7 +146,8 @@ pub(crate) fn configuration(name: &str, virtual_hosts: Vec<VirtualHost>) -> Rout
         virtual_hosts,
         validate_clusters: Some(false),
         max_direct_response_body_size_bytes: Some(DIRECT_RESPONSE_BYTES),
-        ignore_port_in_host_matching: true,
+        // There the port in the name says which service is meant.
+        ignore_port_in_host_matching: name != HTTP_PROXY,
         ..RouteConfiguration::default()
     }
 }

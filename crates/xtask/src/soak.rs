@@ -32,7 +32,6 @@ pub(crate) fn run(name: &str, options: &Options) -> Result<()> {
 fn differential(options: &Options) -> Result<()> {
     let mut command = Command::new("cargo");
     command.args(["test", "--package", "tests", "--locked", "--test", "differential", "--"]);
-    command.arg("--metrics");
     match options.seed {
         Some(seed) => command.args(["--seed", &seed.to_string()]),
         None => command.arg("--fresh"),

@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+pub mod admin;
 pub mod apply;
 pub mod bookinfo;
 pub mod exec;

@@ -42,7 +42,7 @@ fn injection_settings(settings: &Settings, proxy_match: capture::ProxyMatch) -> 
         // The hooks of Kubernetes' images call a program that is not here; the kubelet's own order does their work.
         agent_program: None,
         native_sidecars: true,
-        ca_address: String::new(),
+        ca_address: CA_ADDRESS.to_owned(),
         proxy_config: json!({"discoveryAddress": DISCOVERY_ADDRESS, "concurrency": 1}),
         ..Injection::default()
     };
@@ -58,7 +58,10 @@ fn injection_settings(settings: &Settings, proxy_match: capture::ProxyMatch) -> 
     injection
 }
 
-/// Plain xDS: identities come with the certificate authority.
+/// Where certificates are asked for.
+const CA_ADDRESS: &str = "istiod.istio-system.svc:15012";
+
+/// Plain xDS.
 const DISCOVERY_ADDRESS: &str = "istiod.istio-system.svc:15010";
 
 fn namespace_labels(objects: &Objects, namespace: &str) -> BTreeMap<String, String> {

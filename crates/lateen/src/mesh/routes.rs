@@ -9,7 +9,7 @@ use local::{ControlRequest, ControlResponse, ControlRoutes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Mesh, apply, explain, objects};
+use super::{Mesh, apply, authority, explain, objects};
 use crate::protocol::ErrorReply;
 
 /// Every route.
@@ -19,6 +19,7 @@ pub(super) fn of(mesh: &Arc<Mesh>) -> ControlRoutes {
     add(Method::POST, "/v1/apply", answering(mesh, apply::apply));
     add(Method::POST, "/v1/delete", answering(mesh, apply::delete));
     add(Method::POST, "/v1/explain", answering(mesh, explain::explain));
+    add(Method::POST, "/v1/admin/rotate-root", querying(mesh, authority::rotate_root));
     add(Method::GET, "/v1/objects", querying(mesh, objects::list));
     add(Method::GET, "/v1/status", querying(mesh, |mesh, _| Ok(mesh.control_plane.status())));
     routes
@@ -44,7 +45,7 @@ where
     })
 }
 
-/// A route that reads only its query.
+/// A route that reads at most its query.
 fn querying<A>(mesh: &Arc<Mesh>, answer: fn(&Mesh, &str) -> anyhow::Result<A>) -> local::Handler
 where
     A: Serialize + 'static,

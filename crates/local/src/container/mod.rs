@@ -24,17 +24,34 @@ const CANNOT_START: u8 = 128;
 /// Becomes the program that comes over `link`, or says over it why not.
 pub(crate) fn main(link: &Channel) -> ExitCode {
     let Ok(Some(received)) = link.receive::<Process>() else { return ExitCode::from(CANNOT_START) };
-    let streams: Option<[OwnedFd; 3]> = received.descriptors.try_into().ok();
-    let Err(failure) = become_program(link, &received.message, streams);
+    let Err(failure) = become_program(link, &received.message, Inherited::of(received.descriptors));
     // The pod writes it into the container's status; a pod that is gone needs no answer.
     let _ = link.send(&failure, &[]);
     ExitCode::from(CANNOT_START)
 }
 
+/// What the program is given beside its output.
+enum Inherited {
+    Nothing,
+    /// A command's standard streams.
+    Streams([OwnedFd; 3]),
+    /// A socket by which a proxy asks for proofs of its identity, as its standard input.
+    Credentials(OwnedFd),
+}
+
+impl Inherited {
+    fn of(mut descriptors: Vec<OwnedFd>) -> Inherited {
+        if descriptors.len() == 1 {
+            return descriptors.pop().map_or(Inherited::Nothing, Inherited::Credentials);
+        }
+        descriptors.try_into().map_or(Inherited::Nothing, Inherited::Streams)
+    }
+}
+
 fn become_program(
     link: &Channel,
     process: &Process,
-    streams: Option<[OwnedFd; 3]>,
+    inherited: Inherited,
 ) -> Result<std::convert::Infallible, Failure> {
     // A session of its own, so that a signal to its group reaches the container and nothing else.
     rustix::process::setsid().step("start a session")?;
@@ -48,8 +65,14 @@ fn become_program(
     let mut command = Command::new(program);
     command.arg0(name).args(arguments).env_clear().envs(process.environment.iter().cloned());
     command.current_dir(&process.directory).stdin(Stdio::null());
-    if let Some([input, output, errors]) = streams {
-        command.stdin(input).stdout(output).stderr(errors);
+    match inherited {
+        Inherited::Nothing => {}
+        Inherited::Streams([input, output, errors]) => {
+            command.stdin(input).stdout(output).stderr(errors);
+        }
+        Inherited::Credentials(socket) => {
+            command.stdin(socket).env("LATEEN_CREDENTIALS", "stdin");
+        }
     }
     let error = command.exec();
     Err(Failure::new(format!("start `{name}` in `{}`", process.directory.display()), error))

@@ -2,6 +2,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod context;
+pub(crate) mod credentials;
 pub(crate) mod deployments;
 mod entry;
 pub(crate) mod environment;
@@ -31,7 +32,7 @@ use crate::network::doors::Targets;
 use crate::network::rules::Rules;
 use crate::pod::plan::Grace;
 use crate::services::{Addresses, Addressing};
-use crate::supervisor::Admit;
+use crate::supervisor::{Admit, Credentials};
 use addresses::Places;
 use entry::PodEntry;
 use images::Images;
@@ -72,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) netlink: Handle,
     /// What is done to a pod before it runs: injection.
     pub(crate) admit: Admit,
+    /// What sidecars and gateways prove their identity with.
+    pub(crate) credentials: Option<Credentials>,
 }
 
 /// A request to the kubelet's part.

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 
+use super::credentials::{self, Proofs};
 use super::resolve::Resolved;
 use super::volumes;
 use crate::channel::{AsyncChannel, Channel, Received};
@@ -69,6 +70,8 @@ pub(crate) struct Task {
     pub(crate) grace: Grace,
     /// The world's network configuration.
     pub(crate) netlink: Handle,
+    /// What its proxy proves its identity with.
+    pub(crate) proofs: Option<Proofs>,
 }
 
 /// How much longer than its grace a pod may take to end.
@@ -119,7 +122,10 @@ async fn start(task: &Task, process: &mut Option<Process>) -> Result<Rc<AsyncCha
     process.namespace = namespace.metadata().ok().map(|metadata| metadata.ino());
     links::attach_pod(&task.netlink, task.place, task.address, namespace.as_fd()).await?;
     let plan = Box::new(task.resolved.plan.clone());
-    channel.send(&ToPod::Run(plan, task.grace), &[]).await.step("tell the pod what to run")?;
+    let socket =
+        task.proofs.clone().map(credentials::offer).transpose().step("make the proxy's credential")?;
+    let descriptors: Vec<_> = socket.iter().map(AsFd::as_fd).collect();
+    channel.send(&ToPod::Run(plan, task.grace), &descriptors).await.step("tell the pod what to run")?;
     Ok(channel)
 }
 

@@ -15,7 +15,7 @@ use super::entry::{Owner, PodEntry};
 use super::pod_task::{self, Task};
 use super::resolve::{Resolved, Surroundings, Unresolved, resolve};
 use super::status::complete;
-use super::{Event, Kubelet, names, volumes};
+use super::{Event, Kubelet, credentials, names, volumes};
 use crate::place;
 use crate::services;
 
@@ -232,6 +232,7 @@ impl Kubelet {
             group: entry.group(),
             grace: entry.grace(),
             netlink: self.setup.netlink.clone(),
+            proofs: self.setup.credentials.as_ref().and_then(|given| credentials::of(&entry.object, given)),
         };
         let (commands, receiver) = mpsc::unbounded_channel();
         entry.starts(commands);

@@ -36,6 +36,8 @@ struct Pod {
     stop: watch::Sender<Option<Stop>>,
     /// Seconds between SIGTERM and SIGKILL where nobody says otherwise.
     grace: Grace,
+    /// What the pod's proxy proves its identity with.
+    credentials: Option<OwnedFd>,
 }
 
 /// An order to end.
@@ -96,16 +98,18 @@ async fn attend(channel: Rc<AsyncChannel>) -> Result<(), Failure> {
         };
         let Some(Received { message, descriptors }) = received else { return Ok(()) };
         match message {
-            ToPod::Run(plan, grace) => match begin(&channel, *plan, grace).await {
-                Ok((begun, end)) => (pod, ended) = (Some(begun), Some(end)),
-                Err(failure) => {
-                    channel
-                        .send(&FromPod::Failed(failure.clone()), &[])
-                        .await
-                        .step("reach the supervisor")?;
-                    return Err(failure);
+            ToPod::Run(plan, grace) => {
+                match begin(&channel, *plan, grace, descriptors.into_iter().next()).await {
+                    Ok((begun, end)) => (pod, ended) = (Some(begun), Some(end)),
+                    Err(failure) => {
+                        channel
+                            .send(&FromPod::Failed(failure.clone()), &[])
+                            .await
+                            .step("reach the supervisor")?;
+                        return Err(failure);
+                    }
                 }
-            },
+            }
             ToPod::Terminate(grace) => match &pod {
                 Some(pod) => drop(pod.stop.send_replace(Some(Stop::after(grace)))),
                 None => return Ok(()),
@@ -136,6 +140,7 @@ async fn begin(
     channel: &Rc<AsyncChannel>,
     plan: PodPlan,
     grace: Grace,
+    credentials: Option<OwnedFd>,
 ) -> Result<(Rc<Pod>, oneshot::Receiver<()>), Failure> {
     rustix::system::sethostname(plan.hostname.as_bytes()).step("set the pod's host name")?;
     let handle = links::connect()?;
@@ -150,6 +155,7 @@ async fn begin(
         channel: Rc::clone(channel),
         stop: watch::Sender::new(None),
         grace,
+        credentials,
     });
     let (sender, ended) = oneshot::channel();
     spawn_local(board::publish(Rc::clone(&pod)));

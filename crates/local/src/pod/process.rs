@@ -20,6 +20,7 @@ use crate::channel::Channel;
 use crate::container::plan::{Identity, Process, UserSpace};
 use crate::container::silent_streams;
 use crate::failure::{Failure, Step};
+use crate::kubelet::credentials::CONTAINER;
 use crate::stage::{self, Stage};
 
 /// A log is turned over when it has grown to this.
@@ -71,7 +72,9 @@ pub(super) async fn start(pod: &Pod, name: &str, process: &Process) -> Result<St
     let reader = pipe::Receiver::from_owned_fd(reader.into()).step("read the container's output")?;
     spawn_local(log.follow(reader));
     let copy = writer.try_clone().step("share the container's log")?;
-    spawn(process, Stdio::from(copy), Stdio::from(writer), &[]).await
+    let credentials = pod.credentials.as_ref().filter(|_| name == CONTAINER);
+    let credentials = credentials.map(OwnedFd::try_clone).transpose().step("share the proxy's credential")?;
+    spawn(process, Stdio::from(copy), Stdio::from(writer), credentials.as_slice()).await
 }
 
 /// Runs a command in a container and returns its exit code.
@@ -110,7 +113,7 @@ async fn spawn(
     process: &Process,
     output: Stdio,
     errors: Stdio,
-    streams: &[OwnedFd],
+    inherited: &[OwnedFd],
 ) -> Result<Started, Failure> {
     let (link, child_link) = Channel::pair().step("make the channel to the container")?;
     let command = stage::command(Stage::Container, "lateen: container", child_link);
@@ -123,7 +126,7 @@ async fn spawn(
     let pid = pid.ok_or_else(|| Failure::new("start the container", "it ended at once"))?;
     let started = Started { child, pid };
     let link = link.into_async().step("watch the container's start")?;
-    let descriptors: Vec<_> = streams.iter().map(AsFd::as_fd).collect();
+    let descriptors: Vec<_> = inherited.iter().map(AsFd::as_fd).collect();
     link.send(process, &descriptors).await.step("tell the container what to run")?;
     match link.receive::<Failure>().await.step("watch the container's start")? {
         // The channel ends when the program takes over.

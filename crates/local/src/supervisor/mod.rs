@@ -50,6 +50,11 @@ pub struct World {
 /// What is done to a pod before it runs: the pod as it shall be, or why it may not run.
 pub type Admit = Box<dyn Fn(serde_json::Value, &Objects) -> Result<serde_json::Value, String>>;
 
+/// Gives the line that proves, to whoever reads it first, that he is a service account: by namespace and name.
+///
+/// It is asked anew for each proof; what is in the line is between the programs and the proxy.
+pub type Credentials = Arc<dyn Fn(&str, &str) -> String + Send + Sync>;
+
 /// What the programs give.
 pub struct Parts {
     /// What users wrote, and what is built in.
@@ -58,6 +63,8 @@ pub struct Parts {
     pub routes: ControlRoutes,
     /// What is done to a pod before it runs.
     pub admit: Admit,
+    /// What sidecars and gateways prove their identity with.
+    pub credentials: Option<Credentials>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -145,7 +152,7 @@ async fn run(
         cluster: outputs.objects.subscribe(),
     };
     let started = programs.start(world).await;
-    let Parts { objects, routes, admit } = started.step("start the mesh's programs")?;
+    let Parts { objects, routes, admit, credentials } = started.step("start the mesh's programs")?;
 
     let opened = watch::Sender::new(Vec::new());
     let door = doors::listener(sockets.gateway).step("take over the gateway's door")?;
@@ -163,7 +170,7 @@ async fn run(
     exec::serve(sockets.exec, pods.clone(), requests.clone())?;
 
     let home = Home::opened(settings.home.clone());
-    let setup = Setup { home, caller: settings.caller, netlink, admit };
+    let setup = Setup { home, caller: settings.caller, netlink, admit, credentials };
     let waiting = waiting::Waiting {
         host: Arc::clone(&host),
         objects: objects.clone(),

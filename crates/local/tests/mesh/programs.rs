@@ -51,7 +51,7 @@ impl Programs for FromFiles {
                     Box::pin(async move { ControlResponse::json(StatusCode::OK, &objects) })
                 }),
             );
-            Ok(Parts { objects, routes, admit: Box::new(|pod, _| Ok(pod)) })
+            Ok(Parts { objects, routes, admit: Box::new(|pod, _| Ok(pod)), credentials: None })
         })
     }
 }

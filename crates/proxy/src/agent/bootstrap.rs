@@ -1,7 +1,7 @@
 //! Envoy's bootstrap: who it is, where the control plane is, its two static
 //! listeners, and which statistics it keeps.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -17,9 +17,24 @@ pub const HEALTH_PORT: u16 = 15021;
 /// `IP_TOS` and `IPV6_TCLASS` as Envoy's socket options name them.
 const IPV4_LEVEL_NAME: (i64, i64) = (0, 1);
 
-/// The bootstrap as JSON; `xds_socket` is where the agent relays to the control
-/// plane.
-pub fn envoy(settings: &Settings, xds_socket: &Path) -> Value {
+/// The agent's sockets for Envoy.
+#[derive(Debug, Clone)]
+pub struct AgentSockets {
+    /// Relayed to the control plane.
+    pub xds: PathBuf,
+    /// The workload's certificates.
+    pub sds: PathBuf,
+}
+
+impl AgentSockets {
+    /// In the folder for what the agent writes.
+    pub fn within(folder: &Path) -> Self {
+        Self { xds: folder.join("XDS"), sds: folder.join("SDS") }
+    }
+}
+
+/// The bootstrap as JSON.
+pub fn envoy(settings: &Settings, sockets: &AgentSockets) -> Value {
     let mut bootstrap = json!({
         "node": {
             "id": node::id(settings),
@@ -36,7 +51,8 @@ pub fn envoy(settings: &Settings, xds_socket: &Path) -> Value {
             "clusters": [
                 local_cluster("prometheus_stats", settings.admin_port()),
                 local_cluster("agent", settings.status_port()),
-                xds_cluster(xds_socket),
+                grpc_cluster("xds-grpc", &sockets.xds),
+                grpc_cluster("sds-grpc", &sockets.sds),
             ],
             "listeners": [
                 static_listener("prometheus", PROMETHEUS_PORT, "/stats/prometheus", "prometheus_stats"),
@@ -86,12 +102,13 @@ fn local_cluster(name: &str, port: u16) -> Value {
     })
 }
 
-fn xds_cluster(socket: &Path) -> Value {
+/// A gRPC server of the agent's.
+pub(super) fn grpc_cluster(name: &str, socket: &Path) -> Value {
     json!({
-        "name": "xds-grpc",
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": "xds-grpc", "endpoints": [
+        "load_assignment": {"cluster_name": name, "endpoints": [
             {"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": socket}}}}]},
         ]},
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {

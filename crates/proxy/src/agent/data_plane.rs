@@ -8,9 +8,11 @@ use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
+use super::bootstrap::AgentSockets;
 use super::envoy::{self, Envoy, EnvoyAdmin};
 use super::settings::Settings;
-use super::{AgentError, http_ports, node, relay};
+use super::{AgentError, http_ports, node, relay, sds};
+use crate::secrets::Secrets;
 use crate::sockets::Sockets;
 use crate::start::{self, Handle, NameTables, ProxyOptions, XdsAddress};
 
@@ -25,8 +27,8 @@ pub enum DataPlane {
     Envoy {
         /// The child.
         child: Box<Envoy>,
-        /// Its way to the control plane.
-        relay: JoinHandle<()>,
+        /// Its way to the control plane, and its certificates.
+        servers: [JoinHandle<()>; 2],
     },
 }
 
@@ -38,10 +40,11 @@ impl DataPlane {
         settings: &Settings,
         names: Option<NameTables>,
         sockets: &Arc<Sockets>,
+        secrets: &Secrets,
     ) -> Result<Self, AgentError> {
         match &settings.envoy_path {
-            Some(path) => Self::start_envoy(settings, path),
-            None => Self::start_lateen(settings, names, sockets),
+            Some(path) => Self::start_envoy(settings, path, secrets),
+            None => Self::start_lateen(settings, names, sockets, secrets),
         }
     }
 
@@ -49,6 +52,7 @@ impl DataPlane {
         settings: &Settings,
         names: Option<NameTables>,
         sockets: &Arc<Sockets>,
+        secrets: &Secrets,
     ) -> Result<Self, AgentError> {
         let handle = start::start(ProxyOptions {
             node: node::node(settings),
@@ -56,8 +60,10 @@ impl DataPlane {
             admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, settings.admin_port()))),
             concurrency: settings.proxy_config.concurrency.unwrap_or(0) as usize,
             upstream_tos: settings.upstream_tos.map(u32::from),
+            connection_limit: settings.connection_limit()?,
             names,
             sockets: Arc::clone(sockets),
+            secrets: secrets.clone(),
             ..ProxyOptions::default()
         })?;
         Ok(Self::Lateen { handle: Arc::new(handle) })
@@ -73,18 +79,19 @@ impl DataPlane {
         }
     }
 
-    fn start_envoy(settings: &Settings, path: &Path) -> Result<Self, AgentError> {
+    fn start_envoy(settings: &Settings, path: &Path, secrets: &Secrets) -> Result<Self, AgentError> {
         std::fs::create_dir_all(&settings.run_folder)
             .map_err(|source| AgentError::RunFolder { path: settings.run_folder.clone(), source })?;
-        let socket = settings.run_folder.join("XDS");
-        let listener: UnixListener = relay::bind(&socket)?;
+        let sockets = AgentSockets::within(&settings.run_folder);
+        let listener: UnixListener = relay::bind(&sockets.xds)?;
         let relay = tokio::spawn(relay::serve(
             listener,
             settings.discovery_address().to_owned(),
             settings.upstream_tos.map(u32::from),
         ));
-        let child = Envoy::start(path, settings, &socket)?;
-        Ok(Self::Envoy { child: Box::new(child), relay })
+        let sds = sds::serve(&sockets.sds, secrets.clone())?;
+        let child = Envoy::start(path, settings, &sockets)?;
+        Ok(Self::Envoy { child: Box::new(child), servers: [relay, sds] })
     }
 
     /// What can be asked of it from any task.
@@ -113,9 +120,9 @@ impl DataPlane {
     /// Ends it now.
     pub async fn stop(self) {
         match self {
-            Self::Envoy { mut child, relay } => {
+            Self::Envoy { mut child, servers } => {
                 child.kill().await;
-                relay.abort();
+                servers.iter().for_each(JoinHandle::abort);
             }
             Self::Lateen { handle } => handle.order_stop(),
         }

@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
+use super::bootstrap::AgentSockets;
 use super::http_call::{Call, call};
 use super::settings::Settings;
 use super::{bootstrap, merged_metrics};
@@ -45,11 +46,10 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Writes the bootstrap and starts `path`; `xds_socket` is where the agent
-    /// relays to the control plane.
-    pub fn start(path: &Path, settings: &Settings, xds_socket: &Path) -> Result<Self, EnvoyError> {
+    /// Writes the bootstrap and starts `path`.
+    pub fn start(path: &Path, settings: &Settings, sockets: &AgentSockets) -> Result<Self, EnvoyError> {
         let file = settings.run_folder.join("envoy-rev.json");
-        let text = bootstrap::envoy(settings, xds_socket).to_string();
+        let text = bootstrap::envoy(settings, sockets).to_string();
         std::fs::write(&file, text).map_err(|source| EnvoyError::Bootstrap { path: file.clone(), source })?;
         let drain = settings.drain_duration().map_or(45, |drain| drain.as_secs());
         let child = Command::new(path)

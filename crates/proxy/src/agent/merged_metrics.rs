@@ -23,9 +23,7 @@ pub async fn application(metrics: Option<&AppMetrics>) -> String {
     };
     let path = if metrics.path.is_empty() { "/metrics" } else { &metrics.path };
     match call(Call { limit: APP_LIMIT, ..Call::local(port, path) }).await {
-        Ok(answer) if answer.status().is_success() => {
-            without_end_mark(&String::from_utf8_lossy(answer.body()))
-        }
+        Ok(answer) if answer.status().is_success() => presentable(&String::from_utf8_lossy(answer.body())),
         Ok(answer) => {
             tracing::debug!(status = answer.status().as_u16(), "the application's metrics");
             String::new()
@@ -37,10 +35,15 @@ pub async fn application(metrics: Option<&AppMetrics>) -> String {
     }
 }
 
-/// OpenMetrics ends a page with `# EOF`; within a merged page it would end it.
-fn without_end_mark(text: &str) -> String {
+/// What may stand on a merged page. OpenMetrics ends a page with `# EOF`, which
+/// would end the merged one; and a line that is none would cost all others.
+fn presentable(text: &str) -> String {
+    let is_line = |line: &&str| {
+        let is_sample = line.starts_with(|first: char| first.is_ascii_alphabetic() || "_:{".contains(first));
+        line.starts_with('#') && line.trim() != "# EOF" || is_sample && line.contains(' ')
+    };
     let mut kept = String::with_capacity(text.len());
-    for line in text.lines().filter(|line| line.trim() != "# EOF") {
+    for line in text.lines().filter(is_line) {
         kept.push_str(line);
         kept.push('\n');
     }

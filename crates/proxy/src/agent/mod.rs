@@ -8,6 +8,7 @@
 
 mod app_probe;
 mod bootstrap;
+pub mod certificates;
 mod data_plane;
 mod envoy;
 mod http_call;
@@ -17,6 +18,7 @@ mod names;
 mod node;
 mod relay;
 mod replacement;
+mod sds;
 mod settings;
 mod status_server;
 
@@ -30,10 +32,12 @@ use tokio::sync::{mpsc, watch};
 pub use settings::{Arguments, Role, Settings, SettingsError};
 
 use app_probe::AppProbes;
+use certificates::Source;
 use data_plane::{DataPlane, Probe};
-use status_server::{Command, Status};
+use status_server::{Command, Status, Told};
 
 use crate::hot_restart::{HotRestartError, Successor};
+use crate::secrets::Secrets;
 use crate::sockets::Sockets;
 
 /// Why the agent ended.
@@ -48,9 +52,15 @@ pub enum AgentError {
     /// The xDS socket could not be opened.
     #[error(transparent)]
     Relay(#[from] relay::RelayError),
+    /// The SDS socket could not be opened.
+    #[error(transparent)]
+    Sds(#[from] sds::SdsError),
     /// Our own data path could not be started.
     #[error(transparent)]
     Start(#[from] crate::start::StartError),
+    /// Nothing can be asked for who the workload is.
+    #[error(transparent)]
+    Credential(#[from] certificates::CredentialError),
     /// Envoy could not be started.
     #[error(transparent)]
     Envoy(#[from] envoy::EnvoyError),
@@ -93,7 +103,14 @@ pub enum AgentError {
 /// process has taken over.
 pub async fn run(settings: Settings) -> Result<(), AgentError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
-    let (predecessor, sockets) = replacement::predecessor(&settings)?;
+    // Before anything else: the credential must be in nobody else's hands.
+    let mut credential = Source::open(&settings.identity.credential)?;
+    let (mut predecessor, sockets) = replacement::predecessor(&settings)?;
+    if let Some(socket) = predecessor.as_mut().and_then(|before| before.credential.take()) {
+        credential.get_or_insert_with(|| Source::inherited(socket));
+    }
+    let passed_on = credential.as_ref().and_then(Source::copy);
+    let secrets = Secrets::default();
     let (sender, tables) = watch::channel(Arc::default());
     let tables = settings.envoy_path.is_none().then_some(tables);
     // Before anything asks for a name: the agent's own questions may be captured too.
@@ -101,26 +118,34 @@ pub async fn run(settings: Settings) -> Result<(), AgentError> {
         None => names::start(&settings, tables.clone(), &sockets).await?,
         Some(_) => None,
     };
+    let certificates =
+        credential.map(|source| certificates::start(&settings, source, secrets.clone())).transpose()?;
     let sender = settings.captures_names().then_some(sender);
-    let mut data_plane = DataPlane::start(&settings, sender, &sockets)?;
+    let mut data_plane = DataPlane::start(&settings, sender, &sockets, &secrets)?;
     let probe = data_plane.probe();
     if predecessor.is_some() {
         // The process before serves until this one can.
         tokio::select! {
-            () = replacement::ready(&probe, tables.clone().filter(|_| settings.captures_names())) => {}
+            () = replacement::ready(
+                &probe,
+                tables.clone().filter(|_| settings.captures_names()),
+                certificates.as_ref().map(|_| secrets.changed()),
+            ) => {}
             _ = terminate.recv() => return Ok(()),
         }
         names = names::start(&settings, tables, &sockets).await?;
     }
     let (commands, mut received) = mpsc::channel(4);
     let counters = names.as_ref().map(|names| Arc::clone(&names.counters));
-    let mut servers = vec![serve_status(&settings, probe.clone(), commands, counters, &sockets)?];
+    let told =
+        Told { names: counters, certificates: certificates.as_ref().map(|kept| Arc::clone(&kept.progress)) };
+    let mut servers = vec![serve_status(&settings, probe.clone(), commands, told, &sockets)?];
     servers.extend(data_plane.serve_ports(&sockets)?);
     if let Some(predecessor) = predecessor {
         predecessor.release().await?;
         sockets.drop_unused();
     }
-    let mut successor = replacement::successor(&settings, &sockets);
+    let mut successor = replacement::successor(&settings, &sockets, passed_on);
     let end = tokio::select! {
         ended = data_plane.ended() => End::Itself(ended),
         () = stopped(&mut terminate, &mut received, &probe) => End::Asked,
@@ -162,16 +187,16 @@ fn serve_status(
     settings: &Settings,
     probe: Probe,
     commands: mpsc::Sender<Command>,
-    names: Option<Arc<names::Counters>>,
+    told: Told,
     sockets: &Sockets,
 ) -> Result<tokio::task::JoinHandle<()>, AgentError> {
     let port = settings.status_port();
     let status = Status {
         probe,
         app_probes: AppProbes::new(&settings.app_probers, settings.instance_ip)?,
-        app_metrics: settings.app_metrics.clone(),
+        app_metrics: settings.scraped_metrics(),
         commands,
-        names,
+        told,
         started: Instant::now(),
     };
     let listener =

@@ -1,6 +1,7 @@
 //! One agent in place of another: what each does on its side of a hot
 //! restart.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,11 +31,23 @@ pub fn predecessor(settings: &Settings) -> Result<(Option<Predecessor>, Arc<Sock
     })
 }
 
+/// How long the first certificate may take when everything else is there.
+const CERTIFICATE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Returns when this process can serve.
-pub async fn ready(probe: &Probe, names: Option<watch::Receiver<Arc<NameTable>>>) {
+pub async fn ready(
+    probe: &Probe,
+    names: Option<watch::Receiver<Arc<NameTable>>>,
+    certificate: Option<watch::Receiver<u64>>,
+) {
     let mut beat = tokio::time::interval(BEAT);
     while probe.readiness().await.is_err() {
         beat.tick().await;
+    }
+    if let Some(mut certificate) = certificate {
+        // Whom to believe, and the certificate itself.
+        let there = certificate.wait_for(|version| *version > 1);
+        let _ = tokio::time::timeout(CERTIFICATE_PATIENCE, there).await;
     }
     if let Some(mut names) = names {
         // A control plane that knows no names sends none.
@@ -46,12 +59,13 @@ pub async fn ready(probe: &Probe, names: Option<watch::Receiver<Arc<NameTable>>>
 pub fn successor(
     settings: &Settings,
     sockets: &Arc<Sockets>,
+    credential: Option<OwnedFd>,
 ) -> std::pin::Pin<Box<dyn Future<Output = Successor> + Send>> {
     if settings.envoy_path.is_some() {
         return Box::pin(std::future::pending());
     }
     // A folder that cannot be written only means that nobody takes over.
-    let listening = hot_restart::listen(&settings.hot_restart_socket(), Arc::clone(sockets));
+    let listening = hot_restart::listen(&settings.hot_restart_socket(), Arc::clone(sockets), credential);
     let listening = listening.inspect_err(|error| tracing::info!("no hot restart: {error}")).ok();
     Box::pin(async move {
         match listening {

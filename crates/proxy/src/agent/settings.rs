@@ -1,6 +1,8 @@
 //! What the environment and the command line tell the agent, under the names
 //! that Istio's injection templates use (`pilot-agent`'s own).
 
+mod identity;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,6 +10,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+
+pub use identity::{Credential, IdentitySettings};
 
 /// What the proxy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,8 @@ pub struct Settings {
     pub exit_on_zero_active_connections: bool,
     /// `MINIMUM_DRAIN_DURATION`, 5 s by default.
     pub minimum_drain_duration: Duration,
+    /// How the workload gets its certificates.
+    pub identity: IdentitySettings,
     /// Stock Envoy in the proxy's place.
     pub envoy_path: Option<PathBuf>,
     /// Where Envoy's bootstrap and the agent's sockets go.
@@ -90,6 +96,8 @@ pub struct ProxyConfig {
     pub parent_shutdown_duration: Option<String>,
     /// How long a stopping proxy drains, `5s` by default.
     pub termination_drain_duration: Option<String>,
+    /// Envoy's runtime, of which the limit of connections is known here.
+    pub runtime_values: BTreeMap<String, String>,
 }
 
 /// The application's own metrics, from its `prometheus.io` annotations.
@@ -185,6 +193,7 @@ impl Settings {
             dns_proxy_address: dns_proxy_address(get("DNS_PROXY_ADDR"))?,
             exit_on_zero_active_connections: get("EXIT_ON_ZERO_ACTIVE_CONNECTIONS") == Some("true"),
             minimum_drain_duration: duration("MINIMUM_DRAIN_DURATION", get("MINIMUM_DRAIN_DURATION"), 5)?,
+            identity: IdentitySettings::from_environment(environment)?,
             envoy_path: arguments.envoy_path,
             run_folder: get("LATEEN_RUN").map_or_else(|| PathBuf::from("/etc/istio/proxy"), PathBuf::from),
             namespace,
@@ -212,6 +221,20 @@ impl Settings {
         self.proxy_config.status_port.unwrap_or(15020)
     }
 
+    /// The application's metrics, unless they are said to be where the merged
+    /// ones are: that would never end.
+    pub fn scraped_metrics(&self) -> Option<AppMetrics> {
+        let metrics = self.app_metrics.clone()?;
+        if metrics.port.parse() == Ok(self.status_port()) {
+            tracing::warn!(
+                "`prometheus.io/port` is the agent's own port {}: it is not scraped",
+                metrics.port
+            );
+            return None;
+        }
+        Some(metrics)
+    }
+
     /// How long a stopping proxy goes on with what it has.
     pub fn termination_drain(&self) -> Result<Duration, SettingsError> {
         duration("terminationDrainDuration", self.proxy_config.termination_drain_duration.as_deref(), 5)
@@ -225,6 +248,13 @@ impl Settings {
     /// Where a running proxy is found by the one that replaces it.
     pub fn hot_restart_socket(&self) -> PathBuf {
         self.run_folder.join("hot-restart.sock")
+    }
+
+    /// How many connections clients may have
+    /// (`overload.global_downstream_max_connections` of `runtimeValues`).
+    pub fn connection_limit(&self) -> Result<Option<u32>, SettingsError> {
+        const NAME: &str = "overload.global_downstream_max_connections";
+        parsed(&self.proxy_config.runtime_values, NAME)
     }
 
     /// How long a listener that goes away drains.

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::app_probe::AppProbes;
+use super::certificates::Progress;
 use super::data_plane::Probe;
 use super::merged_metrics;
 use super::names::Counters;
@@ -33,6 +34,15 @@ pub enum Command {
     Quit,
 }
 
+/// What other parts of the agent count, where they are at work.
+#[derive(Default)]
+pub struct Told {
+    /// The name server.
+    pub names: Option<Arc<Counters>>,
+    /// Certificates.
+    pub certificates: Option<Arc<Progress>>,
+}
+
 /// What the handlers read.
 pub struct Status {
     /// The data plane's readiness and metrics.
@@ -43,8 +53,8 @@ pub struct Status {
     pub app_metrics: Option<AppMetrics>,
     /// Where commands go.
     pub commands: mpsc::Sender<Command>,
-    /// What the name server counts, where there is one.
-    pub names: Option<Arc<Counters>>,
+    /// What other parts of the agent count.
+    pub told: Told,
     /// When the agent started.
     pub started: Instant,
 }
@@ -107,8 +117,11 @@ impl Status {
         let (proxy, application) =
             tokio::join!(self.probe.metrics(), merged_metrics::application(self.app_metrics.as_ref()));
         let mut page = merged_metrics::agent(env!("CARGO_PKG_VERSION"), self.started.elapsed());
-        if let Some(names) = &self.names {
+        if let Some(names) = &self.told.names {
             page.push_str(&names.text());
+        }
+        if let Some(certificates) = &self.told.certificates {
+            page.push_str(&certificates.text(SystemTime::now()));
         }
         page.push_str(&proxy);
         page.push_str(&application);
@@ -147,3 +160,6 @@ fn text(status: StatusCode, body: String) -> Reply {
     *reply.status_mut() = status;
     reply
 }
+
+#[cfg(test)]
+mod tests;

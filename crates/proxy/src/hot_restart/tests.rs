@@ -1,6 +1,8 @@
 //! Sockets change hands, and nothing is lost when one side fails.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 
 use super::*;
 use crate::listen;
@@ -23,11 +25,18 @@ async fn every_socket_is_handed_over_and_connections_wait_on() {
     let other = "127.0.0.1:1".parse().expect("an address");
     old.keep_listeners(other, &many).expect("kept");
     let udp = old.datagrams(any).expect("a socket");
-    let successor = super::listen(&path, Arc::clone(&old)).expect("a place to listen");
+    let (mut supervisor, credential) = UnixStream::pair().expect("a pair");
+    let successor =
+        super::listen(&path, Arc::clone(&old), Some(credential.into())).expect("a place to listen");
 
     let address = listeners[1].local_addr().expect("an address");
     let waiting = TcpStream::connect(address).expect("a connection");
-    let (predecessor, new) = take_over(&path).expect("sockets").expect("a predecessor");
+    let (mut predecessor, new) = take_over(&path).expect("sockets").expect("a predecessor");
+    let mut credential = UnixStream::from(predecessor.credential.take().expect("it comes along"));
+    credential.write_all(b"token").expect("asked");
+    let mut asked = [0; 5];
+    supervisor.read_exact(&mut asked).expect("heard");
+    assert_eq!(&asked, b"token", "the same socket");
     assert_eq!(new.listeners(other).len(), 150);
     let inherited = new.listeners(any);
     let released = tokio::spawn(predecessor.release());
@@ -52,7 +61,7 @@ async fn a_successor_that_fails_leaves_the_old_process_as_it_was() {
     let sockets = Arc::<Sockets>::default();
     let any = "127.0.0.1:0".parse().expect("an address");
     sockets.listener(any, std::net::TcpListener::bind).expect("a socket");
-    let mut successor = super::listen(&path, Arc::clone(&sockets)).expect("a place to listen");
+    let mut successor = super::listen(&path, Arc::clone(&sockets), None).expect("a place to listen");
     drop(take_over(&path).expect("sockets").expect("a predecessor"));
     let (predecessor, inherited) = take_over(&path).expect("sockets").expect("still there");
     assert!(successor.try_recv().is_err(), "the one that failed replaces nobody");

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use routing::cluster::Discovery;
 use routing::decision::{Decision, Forwarding};
+use routing::retry::asked::AskedTime;
 use routing::retry::priorities::TriedPriorities;
 use routing::retry::{Reset, RetryPolicy};
 use routing::rewrite::HostRewrite;
@@ -54,6 +55,8 @@ pub struct Attempts<'f> {
     retrying: Permit,
     /// How long the upstream said to wait.
     wait: Option<Duration>,
+    /// The client wants 204 in place of 504.
+    alternative_response: bool,
     /// Sent off with the first attempt.
     pub copies: Copies,
 }
@@ -129,6 +132,7 @@ impl<'f> Attempts<'f> {
         exchange: &mut Exchange<'_>,
         forwarding: &Forwarding<'f>,
         cluster: &'f Rc<ClusterState>,
+        asked: Option<AskedTime>,
     ) -> Attempts<'f> {
         let hash = affinity::hash(exchange, forwarding, cluster);
         let timeouts = &exchange.http.manager.timeouts;
@@ -152,7 +156,9 @@ impl<'f> Attempts<'f> {
             retry: forwarding.retry,
             limits: TimeLimits {
                 response: response.filter(|_| !is_upgrade),
-                per_try: forwarding.retry.and_then(|retry| retry.per_try_timeout),
+                per_try: asked
+                    .unwrap_or_default()
+                    .per_try(forwarding.retry.and_then(|retry| retry.per_try_timeout), response),
                 idle: idle.filter(|_| !is_upgrade),
                 end: whole.map(|limit| exchange.started + limit),
             },
@@ -164,6 +170,7 @@ impl<'f> Attempts<'f> {
             tried_priorities: TriedPriorities::default(),
             retrying: Permit::default(),
             wait: None,
+            alternative_response: asked.is_some_and(|asked| asked.alternative_response),
             copies: Copies::default(),
         }
     }
@@ -173,7 +180,7 @@ impl<'f> Attempts<'f> {
         &mut self,
         exchange: &mut Exchange<'c>,
         decision: &Decision<'c>,
-        forwarding: &Forwarding<'c>,
+        forwarding: &Forwarding<'_>,
         io: &mut Downstream<'_, '_>,
         alarm: &mut Alarm,
     ) -> Next {
@@ -289,6 +296,9 @@ impl<'f> Attempts<'f> {
     fn timed_out(&self, exchange: &mut Exchange<'_>, limit: TimeLimit) -> LocalReply {
         self.cluster.stats.rq_timeout.increment();
         let (status, flag, details, body) = match limit {
+            TimeLimit::Response if self.alternative_response => {
+                (204, Flag::UpstreamTimeout, "response_timeout", "")
+            }
             TimeLimit::Response => {
                 (504, Flag::UpstreamTimeout, "response_timeout", "upstream request timeout")
             }
@@ -473,8 +483,9 @@ impl<'f> Attempts<'f> {
                 self.cluster.stats.rq_timeout.increment();
                 self.cluster.stats.rare("upstream_rq_per_try_timeout").increment();
                 exchange.flags.set(Flag::UpstreamTimeout);
-                return LocalReply::new(504, "upstream_per_try_timeout")
-                    .with_body("upstream request timeout");
+                let (status, body) =
+                    if self.alternative_response { (204, "") } else { (504, "upstream request timeout") };
+                return LocalReply::new(status, "upstream_per_try_timeout").with_body(body);
             }
             Reset::ConnectFailure if timed_out => {
                 (503, Flag::UpstreamConnectionFailure, "connection timeout")

@@ -87,6 +87,8 @@ pub struct Exchange<'c> {
     pub transport_failure: String,
     /// The response's head as it was sent.
     pub response: Option<Head>,
+    /// What followed its body.
+    pub response_trailers: Option<Rc<Head>>,
     /// The response's status; zero when there was none.
     pub status: u16,
     /// What went wrong.
@@ -279,6 +281,7 @@ impl<'c> Exchange<'c> {
             attempts: 0,
             transport_failure: String::new(),
             response: None,
+            response_trailers: None,
             status: 0,
             flags: Flags::default(),
             details: Cow::Borrowed(""),

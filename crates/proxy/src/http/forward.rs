@@ -9,8 +9,7 @@ use crate::http::connection::Next;
 use crate::http::ends::Downstream;
 use crate::http::exchange::{Exchange, Tunnel};
 use crate::http::local_reply::{self, LocalReply};
-use crate::http::mirror;
-use crate::http::upstream_head;
+use crate::http::{mirror, steering, upstream_head};
 use crate::shared::Live;
 
 /// Forwards a request and brings back what becomes of it.
@@ -34,7 +33,21 @@ pub async fn forward<'c>(
         let reply = LocalReply::new(forwarding.options.cluster_not_found, "cluster_not_found");
         return local_reply::send(exchange, io, Some(decision), reply).await;
     };
+    let asked = steering::time(exchange);
     upstream_head::finish(exchange, decision, forwarding);
+    let own_retry = steering::retry(exchange, forwarding.retry);
+    let own;
+    let forwarding = match (asked, &own_retry) {
+        (None, None) => forwarding,
+        (asked, policy) => {
+            let timeout = match asked.and_then(|asked| asked.response) {
+                Some(limit) => (!limit.is_zero()).then_some(limit),
+                None => forwarding.timeout,
+            };
+            own = Forwarding { retry: policy.as_ref().or(forwarding.retry), timeout, ..forwarding.clone() };
+            &own
+        }
+    };
     let retries = forwarding.retry.is_some_and(|retry| retries(retry, exchange));
     if retries || !forwarding.options.mirrors.is_empty() {
         exchange.body.keep(buffer_limit(exchange));
@@ -42,7 +55,7 @@ pub async fn forward<'c>(
     cluster.stats.rq_total.increment();
     cluster.stats.rq_active.add(1);
     cluster.first_attempt();
-    let mut attempts = Attempts::new(exchange, forwarding, &cluster);
+    let mut attempts = Attempts::new(exchange, forwarding, &cluster, asked);
     attempts.copies = mirror::draw(exchange, forwarding, live);
     let next = attempts.run(exchange, decision, forwarding, io, alarm).await;
     attempts.copies.send(exchange);

@@ -2,8 +2,10 @@
 //!
 //! Nobody waits for them and nobody sees their answers. A copy is made when
 //! the whole request is there; one whose body was too large to be kept is not
-//! made. Their number is bounded. They travel as HTTP/1.1: for a cluster that
-//! speaks HTTP/2 alone none is made, because it would count as its failure.
+//! made. Their number is bounded. They travel as HTTP/1.1, but to a cluster
+//! that speaks HTTP/2 alone.
+
+mod streams;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -11,6 +13,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use routing::cluster::Protocol;
 use routing::decision::Forwarding;
 use routing::route::Priority;
@@ -69,7 +72,7 @@ pub fn draw(exchange: &Exchange<'_>, forwarding: &Forwarding<'_>, live: &Live) -
         }
         let worker = &exchange.connection.worker;
         let Some(cluster) = worker.cluster(live, &mirror.cluster) else { continue };
-        if worker.mirrors.0.get() >= MOST || cluster.cluster.protocol == Protocol::Http2 {
+        if worker.mirrors.0.get() >= MOST {
             cluster.stats.rare("upstream_rq_shadow_dropped").increment();
             continue;
         }
@@ -159,57 +162,88 @@ impl Copies {
                 copy.cluster.stats.rare("upstream_rq_shadow_dropped").increment();
                 continue;
             };
-            let bytes = whole(copy.head, exchange.body.framing(), body);
+            let parcel = Parcel::new(&copy, exchange.body.framing(), body);
             let (cluster, timeout) = (copy.cluster, copy.timeout);
             let worker = worker.clone();
             worker.mirrors.0.set(worker.mirrors.0.get() + 1);
             tokio::task::spawn_local(async move {
                 // Nobody asks how it went.
-                let _ =
-                    tokio::time::timeout(timeout, deliver(&worker, &cluster, &bytes, copy.is_head_request))
-                        .await;
+                let _ = tokio::time::timeout(timeout, deliver(&worker, &cluster, parcel)).await;
                 worker.mirrors.0.set(worker.mirrors.0.get().saturating_sub(1));
             });
         }
     }
 }
 
-fn whole(mut head: Vec<u8>, framing: Framing, body: &[u8]) -> Vec<u8> {
-    head.extend_from_slice(b"\r\n");
-    match framing {
-        Framing::Chunked => {
-            if !body.is_empty() {
-                write_chunk(body, &mut head);
-            }
-            head.extend_from_slice(LAST_CHUNK);
+/// A copy that is complete.
+enum Parcel {
+    /// All of it as bytes.
+    Bytes { request: Vec<u8>, is_head_request: bool },
+    /// For a stream: the head as bytes, and the body.
+    Stream { head: Vec<u8>, body: Bytes },
+}
+
+impl Parcel {
+    fn new(copy: &Copy, framing: Framing, body: &[u8]) -> Parcel {
+        let mut head = Vec::with_capacity(copy.head.len() + body.len() + 32);
+        head.extend_from_slice(&copy.head);
+        head.extend_from_slice(b"\r\n");
+        if copy.cluster.cluster.protocol == Protocol::Http2 {
+            return Parcel::Stream { head, body: Bytes::copy_from_slice(body) };
         }
-        _ => head.extend_from_slice(body),
+        match framing {
+            Framing::Chunked => {
+                if !body.is_empty() {
+                    write_chunk(body, &mut head);
+                }
+                head.extend_from_slice(LAST_CHUNK);
+            }
+            _ => head.extend_from_slice(body),
+        }
+        Parcel::Bytes { request: head, is_head_request: copy.is_head_request }
     }
-    head
 }
 
 /// Sends a request and reads its answer to the end.
-async fn deliver(worker: &Rc<Worker>, cluster: &ClusterState, request: &[u8], is_head: bool) -> Option<()> {
+async fn deliver(worker: &Rc<Worker>, cluster: &ClusterState, parcel: Parcel) -> Option<()> {
     let _permit = cluster.admit(Priority::Normal, Resource::Request)?;
     let host = cluster.choose(|| None, &Wish::default())?;
     cluster.stats.rq_total.increment();
     cluster.stats.rare("upstream_rq_shadow_total").increment();
     host.vitals.rq_total.fetch_add(1, Ordering::Relaxed);
-    let mut upstream = connection(worker, cluster, &host).await?;
+    let answered = match parcel {
+        Parcel::Bytes { request, is_head_request } => {
+            over_bytes(worker, cluster, &host, &request, is_head_request).await
+        }
+        Parcel::Stream { head, body } => streams::converse(worker, cluster, &host, &head, body).await,
+    };
+    if let Some(status) = answered {
+        cluster.stats.answered(status);
+    }
+    cluster.note(&host, answered.map_or(Outcome::Broken, Outcome::Answered));
+    Some(())
+}
+
+/// Sends a request on a connection of its own and gives that back; the status.
+async fn over_bytes(
+    worker: &Rc<Worker>,
+    cluster: &ClusterState,
+    host: &Rc<Host>,
+    request: &[u8],
+    is_head: bool,
+) -> Option<u16> {
+    let mut upstream = connection(worker, cluster, host).await?;
     let answered = converse(worker, &mut upstream.stream, request, is_head).await;
     let Some((status, reusable)) = answered else {
         cluster.stats.closed(1);
-        cluster.note(&host, Outcome::Broken);
         return None;
     };
-    cluster.stats.answered(status);
-    cluster.note(&host, Outcome::Answered(status));
     upstream.served += 1;
     let is_worn = cluster.is_worn(&upstream);
     if !reusable || is_worn || !host.keep(upstream, tokio::time::Instant::now()) {
         cluster.stats.closed(1);
     }
-    Some(())
+    Some(status)
 }
 
 async fn connection(worker: &Worker, cluster: &ClusterState, host: &Rc<Host>) -> Option<Upstream> {
@@ -219,13 +253,8 @@ async fn connection(worker: &Worker, cluster: &ClusterState, host: &Rc<Host>) ->
         return idle;
     }
     let purpose = Purpose { speaks: Speaks::Http1, alpn: None, announced: None };
-    match pool::open(worker, cluster, host, Priority::Normal, &purpose).await {
-        Ok((upstream, _)) => Some(upstream),
-        Err(_) => {
-            cluster.note(host, Outcome::Broken);
-            None
-        }
-    }
+    let opened = pool::open(worker, cluster, host, Priority::Normal, &purpose).await;
+    opened.ok().map(|(upstream, _)| upstream)
 }
 
 /// The status, and whether the connection can be used again.

@@ -155,6 +155,10 @@ impl Record for View<'_, '_> {
         if name.starts_with(':') { None } else { head.find(name) }
     }
 
+    fn response_trailer(&self, name: &str) -> Option<&[u8]> {
+        self.exchange.response_trailers.as_ref()?.find(name)
+    }
+
     fn protocol(&self) -> Option<&str> {
         Some(match self.exchange.connection.version {
             Version::Http2 => "HTTP/2",
@@ -335,6 +339,7 @@ impl Record for Finished<'_, '_> {
         start_time() -> SystemTime;
         request_header(name: &str) -> Option<&[u8]>;
         response_header(name: &str) -> Option<&[u8]>;
+        response_trailer(name: &str) -> Option<&[u8]>;
         protocol() -> Option<&str>;
         response_code_details() -> Option<&str>;
         connection_termination_details() -> Option<&str>;

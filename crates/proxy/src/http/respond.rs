@@ -1,6 +1,7 @@
 //! Bringing the upstream's answer to the client.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use routing::decision::Decision;
@@ -21,6 +22,7 @@ use crate::http::response_head;
 use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::known::Known;
+use crate::http1::parse;
 use crate::upstream::ClusterState;
 
 /// An answer that goes to the client.
@@ -92,6 +94,7 @@ pub async fn respond(
     .await;
     exchange.sent = body.data;
     exchange.response_messages = body.messages();
+    exchange.response_trailers = trailers_of(&body);
     if exchange.grpc_status.is_some()
         && let Some(status) = body.trailers.as_deref().and_then(grpc_status)
     {
@@ -123,6 +126,16 @@ pub async fn respond(
             Next::Abort
         }
     }
+}
+
+/// Trailers, however they came; a body in chunks has been relayed with its own
+/// still as bytes.
+fn trailers_of(body: &Body) -> Option<Rc<Head>> {
+    let in_lines = || match body.trailer_lines() {
+        [] => None,
+        lines => parse::trailers(lines).ok().flatten().map(Rc::new),
+    };
+    body.trailers.clone().or_else(in_lines)
 }
 
 fn broke(exchange: &mut Exchange<'_>, error: &RelayError) {

@@ -245,6 +245,14 @@ impl Head {
         self.fields.push(Field::new(name, value, known));
     }
 
+    /// Whether there is a header that is not a known one and begins so.
+    pub fn has_unknown(&self, prefix: &[u8]) -> bool {
+        self.live().filter(|field| field.known == Known::Other).any(|field| {
+            let name = self.slice(field.name);
+            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        })
+    }
+
     /// Removes a known header. True when it was there.
     pub fn remove(&mut self, known: Known) -> bool {
         let mut found = false;

@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use h2::{Ping, PingPong};
 use http::Response;
-use routing::http2::Http2;
+use routing::http2::{Http2, Keepalive};
 use routing::istio::AlpnOverride;
 use routing::retry::Reset;
 use tokio::sync::Notify;
@@ -23,6 +22,7 @@ use tokio::time::Instant;
 use crate::buffer::Pool as Buffers;
 use crate::http1::head::Head;
 use crate::http2::head;
+use crate::http2::keepalive::{self, Pings};
 use crate::http2::stream::{Incoming, Outgoing};
 use crate::http2::wire::{Turns, Wire, wire};
 use crate::stats::ClusterStats;
@@ -79,7 +79,8 @@ pub struct Connection {
     open: Cell<bool>,
     idle_since: Cell<Instant>,
     close: Notify,
-    ping: RefCell<Option<PingPong>>,
+    pings: Pings,
+    keepalive: Option<Keepalive>,
     stats: Rc<ClusterStats>,
 }
 
@@ -236,7 +237,8 @@ impl Connection {
             open: Cell::new(true),
             idle_since: Cell::new(Instant::now()),
             close: Notify::new(),
-            ping: RefCell::new(driver.ping_pong()),
+            pings: RefCell::new(driver.ping_pong()),
+            keepalive: options.keepalive,
             stats,
         });
         tokio::task::spawn_local(drive(connection.clone(), driver, turns, slot));
@@ -262,11 +264,8 @@ impl Connection {
     /// to a ping.
     async fn accepts_upgrades(&self) -> bool {
         if !self.sender.is_extended_connect_protocol_enabled() {
-            let ping = self.ping.borrow_mut().take();
-            if let Some(mut ping) = ping {
-                // A connection that is gone accepts nothing.
-                let _ = ping.ping(Ping::opaque()).await;
-            }
+            // A connection that is gone accepts nothing.
+            let _ = keepalive::answered(&self.pings).await;
         }
         self.sender.is_extended_connect_protocol_enabled()
     }
@@ -350,6 +349,9 @@ async fn drive(
             }
         }
         () = connection.close.notified() => {}
+        () = keepalive::lost(&connection.pings, connection.keepalive) => {
+            tracing::debug!("HTTP/2 connection to an upstream: a ping was not answered");
+        }
     }
     connection.open.set(false);
     connection.stats.closed(1);

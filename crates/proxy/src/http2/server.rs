@@ -1,7 +1,7 @@
 //! A client's connection with many requests at once: each is a task of its
 //! own on the worker's thread.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::parse::Refusal;
 use crate::http2::head;
-
+use crate::http2::keepalive;
 use crate::http2::stream::{Incoming, Outgoing};
 use crate::http2::wire::{Turns, Wire, wire};
 use crate::stream::Stream as ByteStream;
@@ -72,6 +72,8 @@ enum Event {
     Changed,
     Drain,
     TimedOut,
+    /// A ping was not answered.
+    Lost,
 }
 
 /// Serves a connection to its end.
@@ -117,6 +119,10 @@ async fn serve_streams(connection: &Rc<Connection>, http: &HttpChain, mut frames
         quiet_since: Cell::new(opened),
         changed: Notify::new(),
     });
+    let keepalive = http.manager.http2.keepalive;
+    let pings = RefCell::new(keepalive.and_then(|_| frames.ping_pong()));
+    // Only listeners that ask for it pay for it.
+    let mut lost = keepalive.map(|_| Box::pin(keepalive::lost(&pings, keepalive)));
     let mut alarm = Alarm::default();
     let mut served = 0;
     let mut closing: Option<Instant> = connection.is_draining().then_some(opened);
@@ -132,7 +138,15 @@ async fn serve_streams(connection: &Rc<Connection>, http: &HttpChain, mut frames
             Some(_) => None,
             None => earlier(timeouts.idle.filter(|_| is_quiet).map(|limit| quiet_since + limit), whole),
         };
-        match next(connection, &streams, &mut frames, &turns, &mut alarm, deadline, closing.is_some()).await {
+        let next = next(connection, &streams, &mut frames, &turns, &mut alarm, deadline, closing.is_some());
+        let event = match &mut lost {
+            None => next.await,
+            Some(lost) => tokio::select! {
+                event = next => event,
+                () = lost => Event::Lost,
+            },
+        };
+        match event {
             Event::Request(request, respond) => {
                 streams.active.set(streams.active.get() + 1);
                 served += 1;
@@ -157,6 +171,10 @@ async fn serve_streams(connection: &Rc<Connection>, http: &HttpChain, mut frames
             }
             Event::Changed => {}
             Event::Closed => return,
+            Event::Lost => {
+                tracing::debug!("HTTP/2 connection of {}: a ping was not answered", connection.peer);
+                return;
+            }
             Event::TimedOut if closing.is_some() => return,
             Event::Drain | Event::TimedOut => {
                 closing = Some(Instant::now());

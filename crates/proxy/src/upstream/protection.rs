@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -12,6 +13,7 @@ use routing::outlier::Fault;
 use routing::route::Priority;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::upstream::recent::Recent;
 use crate::upstream::vitals::Vitals;
 
 /// The clusters that workers use, by name.
@@ -41,6 +43,7 @@ pub struct Protection {
     normal: UnderWay,
     high: UnderWay,
     health: AtomicU64,
+    made: Instant,
     endpoints: Mutex<Watched>,
     notices: UnboundedSender<Notice>,
 }
@@ -61,6 +64,8 @@ struct UnderWay {
     pending: AtomicU32,
     requests: AtomicU32,
     retries: AtomicU32,
+    /// Requests that began lately, where a budget of retries looks at them.
+    recent: Recent,
 }
 
 /// What is limited.
@@ -107,6 +112,7 @@ impl Protections {
                     normal: UnderWay::default(),
                     high: UnderWay::default(),
                     health: AtomicU64::new(0),
+                    made: Instant::now(),
                     endpoints: Mutex::default(),
                     notices: self.notices.clone(),
                 })
@@ -221,6 +227,9 @@ impl Protection {
         if self.used(priority, resource) >= limit {
             return None;
         }
+        if let Some(interval) = counted_interval(limits).filter(|_| resource == Resource::Request) {
+            self.under_way(priority).recent.add(self.made.elapsed(), interval);
+        }
         Some(self.take(priority, resource))
     }
 
@@ -237,10 +246,20 @@ impl Protection {
             (Resource::Request, _) => limits.requests,
             (Resource::Retry, None) => limits.retries,
             (Resource::Retry, Some(budget)) => {
-                budget.allows(self.used(priority, Resource::Request) + self.used(priority, Resource::Pending))
+                let under_way =
+                    self.used(priority, Resource::Request) + self.used(priority, Resource::Pending);
+                let recent = counted_interval(limits).map_or(0, |interval| {
+                    self.under_way(priority).recent.count(self.made.elapsed(), interval)
+                });
+                budget.allows(under_way.max(recent))
             }
         }
     }
+}
+
+/// For how long a request counts after its beginning.
+fn counted_interval(limits: &Limits) -> Option<Duration> {
+    limits.retry_budget.map(|budget| budget.interval).filter(|interval| !interval.is_zero())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,12 +11,20 @@ use super::client::Client;
 use super::setup::{listener, manager, proxy};
 
 /// A real Envoy and the address of its one listener.
-struct Real {
-    _envoy: Envoy,
-    address: SocketAddr,
+pub struct Real {
+    envoy: Envoy,
+    pub address: SocketAddr,
 }
 
-fn real(listeners: Value, clusters: Value) -> Real {
+impl Real {
+    /// What its admin endpoint says.
+    pub async fn admin(&self, path: &str) -> String {
+        self.envoy.admin(path).await.expect("it answers")
+    }
+}
+
+/// Starts one.
+pub fn real(listeners: Value, clusters: Value) -> Real {
     let envoy = Envoy::fixed(&json!({"listeners": listeners, "clusters": clusters})).expect("it starts");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let address = runtime.block_on(async {
@@ -27,7 +35,7 @@ fn real(listeners: Value, clusters: Value) -> Real {
             }
         }
     });
-    Real { _envoy: envoy, address }
+    Real { envoy, address }
 }
 
 /// Servers that answer with their number.

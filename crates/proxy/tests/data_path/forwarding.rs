@@ -11,6 +11,28 @@ use super::backend::{Backend, Then, ok, status};
 use super::setup::{FILTERS, cluster, listener, manager, nobody, proxy, to_one};
 
 #[test]
+fn an_http_proxy_is_told_the_port_in_the_name() {
+    let backend = Backend::echo();
+    let mut http = manager(json!([{"match": {"prefix": "/"}, "route": {"cluster": "up"}}]));
+    http["route_config"]["virtual_hosts"][0]["domains"] = json!(["web", "web:8080"]);
+    let proxy = proxy(json!([listener(http)]), json!([cluster("up", &[backend.address])]));
+    let mut client = proxy.client();
+    for (target, status) in
+        [("http://web:8080/a", 200), ("http://web/b", 200), ("http://web:81/c", 404), ("http://other/d", 404)]
+    {
+        client
+            .send(format!("GET {target} HTTP/1.1\r\nHost: web:8080\r\nProxy-Connection: keep-alive\r\n\r\n"));
+        assert_eq!(client.response().status, status, "{target}");
+    }
+    let seen = backend.seen();
+    assert!(
+        seen[0].starts_with("GET /a HTTP/1.1\r\n") && seen[1].starts_with("GET /b HTTP/1.1\r\n"),
+        "{seen:?}"
+    );
+    assert!(seen.iter().all(|head| !head.to_ascii_lowercase().contains("proxy-connection")));
+}
+
+#[test]
 fn a_request_and_its_response_go_through() {
     let backend = Backend::echo();
     let proxy = to_one(backend.address, json!({}));

@@ -40,7 +40,7 @@ impl Generation {
             "upgrade_configs": [{"upgrade_type": "websocket"}]}}]);
         let (listeners, clusters) = (json!([listener(manager(routes))]), json!([cluster("up", &[backend])]));
         let handle = proxy_on(listeners, clusters, WORKERS[number % WORKERS.len()], sockets.clone());
-        let successor = hot_restart::listen(path, sockets.clone()).expect("a place to listen");
+        let successor = hot_restart::listen(path, sockets.clone(), None).expect("a place to listen");
         Generation { handle, sockets, successor }
     }
 

@@ -352,3 +352,85 @@ async fn an_upstream_that_resets_or_goes_is_told_apart() {
     let proxy = to_http2(http1.address, json!({}));
     assert!(matches!(Client::connect(proxy.address).await.get("/").await.status, 502 | 503));
 }
+
+/// A server whose answers wait for the gate.
+async fn gated(gate: &std::sync::Arc<tokio::sync::Semaphore>) -> Server {
+    let gate = gate.clone();
+    Server::start(h2::server::Builder::new(), move |_, mut respond| {
+        let gate = gate.clone();
+        async move {
+            let _open = gate.acquire().await;
+            // The client may have gone.
+            let _ = respond.send_response(Response::new(()), true);
+        }
+    })
+    .await
+}
+
+/// Everything to one cluster of HTTP/2 that has these fields too.
+fn limited(endpoint: std::net::SocketAddr, options: Value, extra: Value) -> Proxy {
+    let mut up = http2_cluster("up", endpoint, options);
+    up.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());
+    let routes = json!([{"match": {"prefix": "/"}, "route": {"cluster": "up", "timeout": "0s"}}]);
+    proxy(json!([listener(manager(routes))]), json!([up]))
+}
+
+#[tokio::test]
+async fn a_cluster_says_how_many_streams_a_connection_has() {
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let server = gated(&gate).await;
+    let proxy = limited(server.address, json!({"max_concurrent_streams": 2}), json!({}));
+    let client = Client::connect(proxy.address).await;
+    let work: Vec<_> = (0..6)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.get("/").await.status })
+        })
+        .collect();
+    while server.seen().len() < 6 {
+        tokio::task::yield_now().await;
+    }
+    assert!(server.connections() >= 3, "{}", server.connections());
+    gate.add_permits(100);
+    for work in work {
+        assert_eq!(work.await.expect("it went well"), 200);
+    }
+}
+
+#[tokio::test]
+async fn connections_of_http2_are_worn_after_so_many_requests() {
+    let server = Server::echo().await;
+    let proxy = limited(server.address, json!({}), json!({"max_requests_per_connection": 2}));
+    let client = Client::connect(proxy.address).await;
+    for _ in 0..6 {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+async fn limits_of_a_cluster_hold_for_streams() {
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let server = gated(&gate).await;
+    let breakers = json!({"circuit_breakers": {"thresholds": [{"max_requests": 2, "max_connections": 1}]}});
+    let proxy = limited(server.address, json!({}), breakers);
+    let client = Client::connect(proxy.address).await;
+    let begun: Vec<_> = (0..2)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.get("/").await.status })
+        })
+        .collect();
+    while server.seen().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let refused = client.get("/").await;
+    assert_eq!((refused.status, refused.header("x-envoy-overloaded")), (503, Some("true")));
+    assert!(refused.text().ends_with("reset reason: overflow"), "{}", refused.text());
+    gate.add_permits(100);
+    for work in begun {
+        assert_eq!(work.await.expect("it went well"), 200);
+    }
+    assert_eq!(client.get("/").await.status, 200);
+    assert_eq!(server.connections(), 1);
+}

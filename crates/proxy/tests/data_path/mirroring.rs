@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Then};
+use super::client::Client;
 use super::http2::http2_cluster;
+use super::peers::Server;
 use super::setup::{Proxy, cluster, listener, manager, proxy};
 
 fn mirrored(main: &Backend, copy: &Backend, percent: u32) -> Proxy {
@@ -79,16 +81,39 @@ fn only_a_share_is_copied() {
     assert!(copy.seen().len() < 260, "{}", copy.seen().len());
 }
 
-#[test]
-fn a_cluster_of_http_2_alone_gets_no_copy_in_another_version() {
-    let (main, copy) = (Backend::echo(), Backend::echo());
+#[tokio::test]
+async fn copies_to_clusters_of_http_2_alone_are_streams() {
+    let (main, copy) = (Backend::echo(), Server::echo().await);
     let proxy = mirrored_to(&main, http2_cluster("copy", copy.address, json!({})), 100);
-    assert_eq!(proxy.client().get("/", "").status, 200);
-    let stats = proxy.handle().stats_text();
-    let dropped = stats
-        .lines()
-        .find(|line| line.starts_with("envoy_cluster_upstream_rq_shadow_dropped{"))
-        .expect("a counter");
-    assert!(dropped.contains("\"copy\"") && dropped.ends_with(" 1"), "{dropped}");
-    assert_eq!(copy.seen(), Vec::<String>::new());
+    let address = proxy.address;
+    let work = tokio::task::spawn_blocking(move || {
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("/a", "x-own: 1\r\nConnection: x-hop\r\nx-hop: 1\r\n").status, 200);
+        let large = "x".repeat(300_000);
+        client
+            .send(format!("POST /b HTTP/1.1\r\nHost: h.test:8080\r\nContent-Length: 300000\r\n\r\n{large}"));
+        assert_eq!(client.response().status, 200);
+        client.send(
+            "POST /c HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        );
+        assert_eq!(client.response().status, 200);
+    });
+    work.await.expect("it went well");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let answered = |proxy: &Proxy| {
+        let line = r#"envoy_cluster_upstream_rq_xx{cluster_name="copy",envoy_response_code_class="2"} 3"#;
+        proxy.handle().stats_text().contains(line)
+    };
+    while !answered(&proxy) {
+        assert!(Instant::now() < deadline, "{:?}", copy.seen());
+        tokio::task::yield_now().await;
+    }
+    let seen = copy.seen();
+    let of = |path: &str| seen.iter().find(|seen| seen.path == path).expect("it came").clone();
+    assert_eq!((of("/a").method.as_str(), of("/a").authority.as_str()), ("GET", "h.test-shadow"));
+    assert!(of("/a").headers.contains_key("x-own") && !of("/a").headers.contains_key("x-hop"));
+    assert_eq!((of("/b").method.as_str(), of("/b").authority.as_str()), ("POST", "h.test-shadow:8080"));
+    assert_eq!(of("/b").headers["content-length"].as_bytes(), b"300000");
+    assert_eq!(of("/c").authority, "h.test-shadow");
+    assert_eq!(copy.connections(), 1, "they share it");
 }

@@ -16,9 +16,26 @@ use super::setup::{cluster, listener, manager};
 const MARK: &str = "few-descriptors:";
 
 /// A proxy in a process with few descriptors.
-struct Cramped {
+pub struct Cramped {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
+}
+
+impl Cramped {
+    /// The memory of the process, in bytes.
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.child.id());
+        let text = std::fs::read_to_string(path).expect("it runs");
+        let pages: u64 = text.split(' ').nth(1).and_then(|field| field.parse().ok()).expect("a number");
+        pages * 4096
+    }
+}
+
+/// What the endpoint of such a proxy speaks.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Speaks {
+    Http1,
+    Http2,
 }
 
 impl Drop for Cramped {
@@ -29,10 +46,16 @@ impl Drop for Cramped {
 }
 
 fn cramped(descriptors: u64, backend: SocketAddr) -> Cramped {
+    apart(descriptors, backend, Speaks::Http1)
+}
+
+/// A proxy in a process of its own, in front of that endpoint.
+pub fn apart(descriptors: u64, backend: SocketAddr, speaks: Speaks) -> Cramped {
+    let speaks = if speaks == Speaks::Http2 { "2" } else { "1" };
     let binary = std::env::current_exe().expect("this test");
     let mut child = Command::new(binary)
         .args(["--exact", "overload::a_process_with_few_descriptors", "--nocapture"])
-        .arg(format!("{MARK}{descriptors}:{backend}"))
+        .arg(format!("{MARK}{descriptors}:{speaks}:{backend}"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -53,12 +76,17 @@ fn a_process_with_few_descriptors() {
     let Some(order) = std::env::args().find_map(|word| word.strip_prefix(MARK).map(str::to_owned)) else {
         return;
     };
-    let (descriptors, backend) = order.split_once(':').expect("two words");
+    let (descriptors, order) = order.split_once(':').expect("three words");
+    let (speaks, backend) = order.split_once(':').expect("three words");
     let limit = Some(descriptors.parse().expect("a number"));
     setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).expect("less is allowed");
     let backend = backend.parse().expect("an address");
-    let routes = json!([{"match": {"prefix": "/"}, "route": {"cluster": "up"}}]);
-    let proxy = super::setup::proxy(json!([listener(manager(routes))]), json!([cluster("up", &[backend])]));
+    let routes = json!([{"match": {"prefix": "/"}, "route": {"cluster": "up", "timeout": "5s"}}]);
+    let up = match speaks {
+        "2" => super::http2::http2_cluster("up", backend, json!({})),
+        _ => cluster("up", &[backend]),
+    };
+    let proxy = super::setup::proxy(json!([listener(manager(routes))]), json!([up]));
     println!("listening on {}", proxy.address);
     // Until the test is done.
     let _ = std::io::stdin().read(&mut [0; 1]);

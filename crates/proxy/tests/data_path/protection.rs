@@ -260,3 +260,26 @@ fn a_failing_upstream_behind_three_hops_gets_little_more_than_was_offered() {
     assert!(arrived > offered, "some are tried again");
     assert!(arrived * 2 <= offered * 3, "{arrived} of {offered}");
 }
+
+#[test]
+fn a_budget_may_count_requests_that_have_ended() {
+    let backend = Backend::start(|head, _| match head.contains(" /bad") {
+        true => Then::Answer(status(503)),
+        false => Then::Answer(ok(b"")),
+    });
+    let retry = json!({"retry_policy": {"retry_on": "5xx", "num_retries": 1}});
+    let budget = |interval: &str| {
+        json!({"retry_budget": {"budget_percent": {"value": 10}, "min_retry_concurrency": 0,
+            "budget_interval": interval}})
+    };
+    for (interval, attempts) in [("0s", 1), ("600s", 2)] {
+        let proxy = to(&[backend.address], limits(budget(interval)), retry.clone());
+        let mut client = proxy.client();
+        for _ in 0..20 {
+            assert_eq!(client.get("/", "").status, 200);
+        }
+        let before = backend.seen().len();
+        assert_eq!(client.get("/bad", "").status, 503);
+        assert_eq!(backend.seen().len() - before, attempts, "{interval}");
+    }
+}

@@ -252,3 +252,58 @@ fn the_admin_endpoint_answers_as_envoys_does() {
         403
     );
 }
+
+/// A proxy whose log has one line a request: path and a trailer.
+fn logging_trailers(log: &std::path::Path, clusters: serde_json::Value) -> Proxy {
+    let routes = json!([
+        {"match": {"prefix": "/chunked"}, "route": {"cluster": "chunked"}},
+        {"match": {"prefix": "/"}, "route": {"cluster": "streams"}}]);
+    let mut http = manager(routes);
+    http["access_log"] = json!([{"name": "file", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": log,
+        "log_format": {"text_format_source": {"inline_string":
+            "%REQ(:PATH)% %TRAILER(X-Sum)% %TRAILER(x-none?x-sum):2%\n"}}}}]);
+    proxy(json!([listener(http)]), clusters)
+}
+
+#[tokio::test]
+async fn lines_tell_what_followed_a_body() {
+    use super::peers::{Client as Streams, Server, request};
+    let server = Server::echo().await;
+    let chunked = Backend::start(|head, _| {
+        let trailer = if head.contains("/chunked/none") { "" } else { "X-Sum: 123\r\n" };
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        Then::Answer(format!("{head}3\r\nabc\r\n0\r\n{trailer}\r\n").into_bytes())
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access.log");
+    let streams = super::http2::http2_cluster("streams", server.address, json!({}));
+    let clusters = json!([streams, cluster("chunked", &[chunked.address])]);
+    let mut proxy = logging_trailers(&log, clusters);
+    let client = Streams::connect(proxy.address).await;
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-sum", "456".parse().expect("a value"));
+    let reply = client.send(request("POST", "/streams"), Some(b"abc"), Some(trailers)).await;
+    assert_eq!(reply.expect("a response").trailer("x-sum"), Some("456"));
+    assert_eq!(client.get("/streams/none").await.status, 200);
+    assert_eq!(client.get("/chunked/2").await.status, 200);
+    let address = proxy.address;
+    let work = tokio::task::spawn_blocking(move || {
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("/chunked/1", "").status, 200);
+        assert_eq!(client.get("/chunked/none", "").status, 200);
+    });
+    work.await.expect("it went well");
+    proxy.handle.take().expect("it runs").stop();
+    let mut lines: Vec<String> =
+        std::fs::read_to_string(&log).expect("a log").lines().map(str::to_owned).collect();
+    lines.sort();
+    let expected = [
+        "/chunked/1 123 12",
+        "/chunked/2 123 12",
+        "/chunked/none - -",
+        "/streams 456 45",
+        "/streams/none - -",
+    ];
+    assert_eq!(lines, expected);
+}

@@ -39,32 +39,42 @@ impl Drop for Proxy {
 
 /// A proxy on one worker with these listeners and clusters.
 pub fn proxy(listeners: Value, clusters: Value) -> Proxy {
-    let handle = proxy_on(listeners, clusters, 1, Arc::default());
-    let address = handle.listening().first().expect("one listener").1;
-    Proxy { address, handle: Some(handle) }
+    one(options(&bootstrap(listeners, clusters), 1, Arc::default()))
 }
 
 /// A proxy on one worker with these certificates and roots.
 pub fn proxy_with(listeners: Value, clusters: Value, secrets: Secrets) -> Proxy {
-    let options = options(listeners, clusters, 1, Arc::default());
-    let handle = start(ProxyOptions { secrets, ..options }).expect("it starts");
-    let address = handle.listening().first().expect("one listener").1;
-    Proxy { address, handle: Some(handle) }
+    one(ProxyOptions { secrets, ..options(&bootstrap(listeners, clusters), 1, Arc::default()) })
+}
+
+/// A proxy on one worker with a bootstrap of one listener.
+pub fn proxy_of(bootstrap: &Value) -> Proxy {
+    one(options(bootstrap, 1, Arc::default()))
 }
 
 /// A proxy on so many workers, with the sockets of one before it.
 pub fn proxy_on(listeners: Value, clusters: Value, workers: usize, sockets: Arc<Sockets>) -> Handle {
-    start(options(listeners, clusters, workers, sockets)).expect("it starts")
+    start(options(&bootstrap(listeners, clusters), workers, sockets)).expect("it starts")
 }
 
-fn options(listeners: Value, clusters: Value, workers: usize, sockets: Arc<Sockets>) -> ProxyOptions {
-    let bootstrap = json!({"static_resources": {"listeners": listeners, "clusters": clusters}});
-    let config = StaticConfig::from_json(&bootstrap).expect("a test's own configuration");
+fn one(options: ProxyOptions) -> Proxy {
+    let handle = start(options).expect("it starts");
+    let address = handle.listening().first().expect("one listener").1;
+    Proxy { address, handle: Some(handle) }
+}
+
+fn bootstrap(listeners: Value, clusters: Value) -> Value {
+    json!({"static_resources": {"listeners": listeners, "clusters": clusters}})
+}
+
+fn options(bootstrap: &Value, workers: usize, sockets: Arc<Sockets>) -> ProxyOptions {
+    let config = StaticConfig::from_json(bootstrap).expect("a test's own configuration");
     ProxyOptions {
         node: xds::json::decode(&json!({"id": "sidecar~10.44.0.2~a-1.default~default.svc.cluster.local",
             "metadata": {"WORKLOAD_NAME": "a-v1", "NAMESPACE": "default", "LABELS": {"app": "a", "version": "v1"}}}))
         .expect("a test's own node"),
         static_resources: config.resources,
+        connection_limit: config.connection_limit,
         concurrency: workers,
         sockets,
         // Not where the listeners are: sockets are known by the address that was asked for.

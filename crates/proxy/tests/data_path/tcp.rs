@@ -219,3 +219,51 @@ fn a_port_with_a_declared_protocol_never_waits_for_the_client() {
     let proxy = proxy(json!([declared]), json!([cluster("up", &[counting()])]));
     assert_eq!(proxy.client().bytes(6), "hello\n");
 }
+
+/// What the access log says of one connection to a cluster.
+fn line_of(name: &str, clusters: Value, max_duration: Option<&str>) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access.log");
+    let mut filter = tcp(name);
+    let config = filter["typed_config"].as_object_mut().expect("an object");
+    if let Some(limit) = max_duration {
+        config.insert("max_downstream_connection_duration".to_owned(), json!(limit));
+    }
+    config.insert(
+        "access_log".to_owned(),
+        json!([{"name": "file", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": log,
+        "log_format": {"text_format_source": {"inline_string":
+            "%RESPONSE_FLAGS% %UPSTREAM_CLUSTER_RAW%\n"}}}}]),
+    );
+    let listener = json!({"name": "l", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "filter_chains": [{"filters": [filter]}]});
+    let mut proxy = proxy(json!([listener]), clusters);
+    let mut client = proxy.client();
+    if max_duration.is_none() {
+        client.finish();
+    }
+    client.rest();
+    proxy.handle.take().expect("it runs").stop();
+    std::fs::read_to_string(&log).expect("a log").trim_end().to_owned()
+}
+
+#[test]
+fn lines_tell_why_a_connection_came_to_nothing() {
+    let server = counting();
+    let mut full = cluster("full", &[server]);
+    full["circuit_breakers"] = json!({"thresholds": [{"max_connections": 0}]});
+    let clusters =
+        || json!([cluster("up", &[server]), cluster("dead", &[nobody()]), cluster("empty", &[]), full]);
+    let table = [
+        ("up", None, "- up"),
+        ("up", Some("0.05s"), "DT up"),
+        ("dead", None, "UF,URX dead"),
+        ("empty", None, "UH empty"),
+        ("full", None, "UO full"),
+        ("missing", None, "NC -"),
+    ];
+    for (name, limit, expected) in table {
+        assert_eq!(line_of(name, clusters(), limit), expected, "{name}");
+    }
+}

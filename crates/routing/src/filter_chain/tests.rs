@@ -9,6 +9,7 @@ fn chain(name: &str) -> Arc<FilterChain> {
         handshake_timeout: None,
         terminal: Terminal::Close,
         stats: None,
+        connection_limit: None,
         skipped: Vec::new(),
     })
 }

@@ -42,6 +42,7 @@ enum What {
     RequestHeader(Names),
     PathWithoutQuery(Names),
     ResponseHeader(Names),
+    ResponseTrailer(Names),
     Metadata {
         owner: Box<str>,
         namespace: Box<str>,
@@ -223,6 +224,7 @@ impl What {
                 What::ResponseStatus
             }
             "RESP" => What::ResponseHeader(Names::parse(name, argument)?),
+            "TRAILER" => What::ResponseTrailer(Names::parse(name, argument)?),
             "METADATA" => metadata(argument, None)?,
             "UPSTREAM_METADATA" => metadata(argument, Some("UPSTREAM_HOST"))?,
             "DYNAMIC_METADATA" => metadata(argument, Some("DYNAMIC"))?,
@@ -293,6 +295,7 @@ impl What {
                 append(value.map(|value| value.split(|byte| *byte == b'?').next().unwrap_or(value)), out)
             }
             What::ResponseHeader(names) => append(names.find(|name| record.response_header(name)), out),
+            What::ResponseTrailer(names) => append(names.find(|name| record.response_trailer(name)), out),
             What::Metadata { owner, namespace, key } => {
                 append(record.metadata(owner, namespace, key).map(str::as_bytes), out)
             }
@@ -418,7 +421,7 @@ impl GrpcForm {
 
 /// Operators about TLS, traces, Wasm and the like.
 fn absent(name: &str) -> Option<What> {
-    const PREFIXES: [&str; 6] = ["DOWNSTREAM_", "UPSTREAM_", "FILTER_STATE", "CEL", "TRACE_ID", "TRAILER"];
+    const PREFIXES: [&str; 5] = ["DOWNSTREAM_", "UPSTREAM_", "FILTER_STATE", "CEL", "TRACE_ID"];
     const NAMES: [&str; 17] = [
         "CONNECTION_ID",
         "COALESCE",

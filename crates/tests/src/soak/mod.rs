@@ -5,6 +5,7 @@
 //! Short runs are part of the test command; `cargo xtask soak
 //! outage|churn|restarts` runs the same code for minutes.
 
+pub mod conformance;
 pub mod control;
 pub mod load;
 pub mod network;
@@ -27,11 +28,13 @@ pub enum Scenario {
     Churn,
     /// Proxies are replaced by the next process.
     Restarts,
+    /// Nothing: the suite of HTTP/2 is run against every kind of port.
+    Conformance,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Outage, Self::Churn, Self::Restarts];
+    pub const ALL: [Self; 4] = [Self::Conformance, Self::Outage, Self::Churn, Self::Restarts];
 
     /// As people type it.
     pub fn name(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Scenario {
             Self::Outage => "outage",
             Self::Churn => "churn",
             Self::Restarts => "restarts",
+            Self::Conformance => "h2spec",
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::load::Load;
 use super::world::{HeavyPod, World};
-use super::{Options, Scenario, objects};
+use super::{Options, Scenario, conformance, objects};
 
 /// Routes change a hundred times a minute.
 const ROUTES: Duration = Duration::from_millis(600);
@@ -22,11 +22,16 @@ const BETWEEN_RESTARTS: u64 = 100;
 pub async fn run(scenarios: &[Scenario], options: Options) -> Result<()> {
     let mut world = World::start(options).await?;
     for scenario in scenarios {
+        if *scenario == Scenario::Conformance {
+            conformance::run(&world).await?;
+            continue;
+        }
         let load = world.load();
         let happened = match scenario {
             Scenario::Outage => outage(&mut world).await,
             Scenario::Churn => churn(&mut world).await,
             Scenario::Restarts => restarts(&mut world, &load).await,
+            Scenario::Conformance => Ok(()),
         };
         let judged = world.judge(scenario.name(), load).await;
         happened.and(judged).with_context(|| format!("soak {}", scenario.name()))?;

@@ -21,7 +21,7 @@ pub const TCP_PORT: u16 = 9000;
 /// The path of an HTTP/2 request whose body is repeated as it comes.
 pub const ECHO: &str = "/two/echo";
 /// What every other request gets.
-pub const FINE: &str = "fine";
+pub const FINE: &str = "fine, thank you very much";
 
 /// Sockets of an application, not served yet.
 pub struct Sockets(Vec<(Speaks, StdListener)>);

@@ -16,9 +16,9 @@ use xds::resource::{Follow, Resource};
 use xds::type_url;
 
 use super::inbound::number;
-use super::{outbound_name, policy, service_metadata, tls, unlimited};
+use super::{announce, outbound_name, policy, service_metadata, tls, unlimited};
 use crate::address::duration;
-use crate::endpoint::{EndpointsKey, Preference};
+use crate::endpoint::{EndpointsKey, Place, Preference};
 use crate::extensions::Extensions;
 use crate::memo::Shared;
 use crate::mesh::{CONNECT_TIMEOUT, DNS_REFRESH};
@@ -44,6 +44,8 @@ pub(crate) struct OutboundKey {
     pub(crate) peers: Option<Peers>,
     /// Which of the endpoints that stand here take mutual TLS.
     pub(crate) policies: Option<Shared<Policies>>,
+    /// Only where the cluster itself holds endpoints that are preferred by it.
+    pub(crate) place: Option<Shared<Place>>,
 }
 
 /// How Envoy finds the endpoints of a service.
@@ -93,6 +95,9 @@ impl OutboundKey {
             peers: self.peers.as_ref(),
         };
         tls::secure(&mut cluster, &side, policy.tls(), discovery);
+        if let Some(protocol) = policy.proxy_protocol() {
+            announce::apply(&mut cluster, protocol.version, &self.extensions);
+        }
         let mut metadata = self.metadata(port);
         if policy.tls().is_some_and(tls::keeps_protocols) {
             let istio = metadata.filter_metadata.entry("istio".to_owned()).or_default();
@@ -125,7 +130,7 @@ impl OutboundKey {
             port: self.port,
             labels: self.labels(),
             endpoints,
-            preference: None,
+            preference: self.preference().map(Shared::new).zip(self.place.clone()),
             policies: self.policies.clone(),
         };
         let mut assignment = key.assignment();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use resources::destination_rule::{
     ClientTlsSettings, ConnectionPoolSettings, ConsistentHashLb, H2UpgradePolicy, HashAlgorithm,
     HttpSettings, LoadBalancerPolicy, LoadBalancerSettings, OutlierDetection as RuleOutlierDetection,
-    RetryBudget, SimpleLb, TcpKeepalive as RuleKeepalive,
+    ProxyProtocol, RetryBudget, SimpleLb, TcpKeepalive as RuleKeepalive,
 };
 use xds::envoy::config::cluster::v3::circuit_breakers::thresholds::RetryBudget as XdsRetryBudget;
 use xds::envoy::config::cluster::v3::cluster::common_lb_config::LocalityConfigSpecifier;
@@ -46,11 +46,12 @@ pub(super) struct Policy {
     outlier_detection: Option<RuleOutlierDetection>,
     tls: Option<ClientTlsSettings>,
     retry_budget: Option<RetryBudget>,
+    proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Policy {
     /// The rule's policy, field by field replaced by the subset's; what is said
-    /// for the port replaces all of it.
+    /// for the port replaces all that can be said for one.
     pub(super) fn of(rule: &Rule, subset: &str, port: u16) -> Self {
         let mut policy = Self::default();
         let top = rule.policy.iter().map(|(policy, _)| policy);
@@ -61,13 +62,14 @@ impl Policy {
             policy.outlier_detection = layer.outlier_detection.clone().or(policy.outlier_detection);
             policy.tls = layer.tls.clone().or(policy.tls);
             policy.retry_budget = layer.retry_budget.clone().or(policy.retry_budget);
+            policy.proxy_protocol = layer.proxy_protocol.clone().or(policy.proxy_protocol);
             if let Some(own) = layer.port_level_settings.iter().find(|own| own.port == Some(port)) {
                 policy = Self {
                     load_balancer: own.load_balancer.clone(),
                     connection_pool: own.connection_pool.clone(),
                     outlier_detection: own.outlier_detection.clone(),
                     tls: own.tls.clone(),
-                    retry_budget: None,
+                    ..policy
                 };
             }
         }
@@ -82,6 +84,11 @@ impl Policy {
     /// How connections are secured, where it is said.
     pub(super) fn tls(&self) -> Option<&ClientTlsSettings> {
         self.tls.as_ref()
+    }
+
+    /// What endpoints are told of clients, where it is said.
+    pub(super) fn proxy_protocol(&self) -> Option<&ProxyProtocol> {
+        self.proxy_protocol.as_ref()
     }
 
     /// How long a connection of opaque bytes may be idle.

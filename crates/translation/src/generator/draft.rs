@@ -90,6 +90,10 @@ pub(super) struct Scene<'a> {
     pub(super) client: Option<&'a Shared<Facets>>,
     /// The node has a certificate of the mesh.
     pub(super) has_certificate: bool,
+    /// Where the node is, where clusters may look at it.
+    pub(super) place: Option<&'a Shared<Place>>,
+    /// Where applications find an HTTP proxy.
+    pub(super) http_proxy: Option<u16>,
 }
 
 impl Scene<'_> {

@@ -16,13 +16,15 @@ use crate::memo::Shared;
 use crate::mutual_tls::Peers;
 use crate::node::Kind;
 use crate::protocol::Protocol;
-use crate::route::{Destination, Destinations, HostKey, Names, Others, RouteKey, weighted};
+use crate::route::{Destination, Destinations, HTTP_PROXY, HostKey, Names, Others, RouteKey, weighted};
 use crate::scope::{Egress, Scope};
 use crate::service::{Endpoints, Port, Registry, Resolution, Service};
 use crate::snapshot::{Client, Rule, ServiceId, Snapshot, VirtualService};
 
 /// Every address.
 const WILDCARD: &str = "0.0.0.0";
+/// Where only the own application is.
+const LOOPBACK: &str = "127.0.0.1";
 /// The port on which hosts that only rules know are reached.
 const HTTP_PORT: u16 = 80;
 
@@ -30,6 +32,17 @@ const HTTP_PORT: u16 = 80;
 pub(super) fn inline_endpoints(snapshot: &Snapshot, scope: &Scope) -> Vec<Shared<Endpoints>> {
     let inline = scope.services.values().filter(|service| service.resolution != Resolution::Told);
     inline.map(|service| snapshot.endpoints_of(service)).collect()
+}
+
+/// Whether a cluster that holds its endpoints itself has some in different
+/// places, so that it matters where the client is.
+pub(super) fn has_places(snapshot: &Snapshot, scope: &Scope) -> bool {
+    let mut by_name = scope.services.values().filter(|service| service.resolution == Resolution::Dns);
+    by_name.any(|service| {
+        let endpoints = snapshot.endpoints_of(service);
+        let mut places = endpoints.list.iter().map(|endpoint| &endpoint.locality);
+        places.next().is_some_and(|first| places.any(|place| place != first))
+    })
 }
 
 /// What nodes that see the same services have in common.
@@ -65,7 +78,7 @@ fn clusters(outbound: &mut Outbound, scene: &Scene<'_>, service: &Shared<Service
     for (subset, labels) in std::iter::once(none).chain(subsets) {
         for port in &service.ports {
             let name = outbound_name(port.number, &subset, &service.host);
-            let key = cluster::OutboundKey {
+            let mut key = cluster::OutboundKey {
                 service: service.clone(),
                 port: port.number,
                 subset: subset.clone(),
@@ -76,7 +89,9 @@ fn clusters(outbound: &mut Outbound, scene: &Scene<'_>, service: &Shared<Service
                 peers: peers(scene, service),
                 policies: (inline && scene.snapshot.mesh_config.gives_certificates())
                     .then(|| scene.snapshot.peer_authentications.of(&service.namespace).clone()),
+                place: None,
             };
+            key.place = scene.place.filter(|_| inline && key.preference().is_some()).cloned();
             if discovery == DiscoveryType::Eds {
                 outbound.endpoints.push(EndpointsName {
                     name: name.clone(),
@@ -115,6 +130,9 @@ fn listeners(outbound: &mut Outbound, scene: &Scene<'_>) {
             Some(_) => plan.named(scene, egress),
             None => plan.everything(scene, egress),
         }
+    }
+    if let Some(port) = scene.http_proxy {
+        plan.http_proxy(scene, port);
     }
     let carried = |shape: &OutboundShape| {
         scene.carries_tcp() && (!shape.chains.is_empty() || shape.unknown.is_some())
@@ -159,6 +177,42 @@ impl Listeners {
         }
         distinct(&mut key.chains);
         self.listeners.insert(key.name(), key);
+    }
+
+    /// The listener that applications use as their HTTP proxy: it leads to
+    /// every port that speaks HTTP, by the port in the name.
+    fn http_proxy(&mut self, scene: &Scene<'_>, port: u16) {
+        let origin =
+            Origin { object: "ConfigMap/istio-system/istio".to_owned(), path: "proxyHttpPort".to_owned() };
+        let mut shape = blank(vec![LOOPBACK.to_owned()], port, origin);
+        shape.binds = true;
+        shape.routes = Some(HTTP_PROXY.to_owned());
+        let mut hosts: BTreeMap<(String, u16), HostKey> = BTreeMap::new();
+        for egress in scene.scope.egress.iter().filter(|egress| egress.port.is_none()) {
+            for service in &egress.services {
+                for own in service.ports.iter().filter(|own| own.protocol.is_http()) {
+                    let host = host_of(scene, egress, service, own.number, Names::WithPort);
+                    hosts.entry((service.host.clone(), own.number)).or_insert(host);
+                }
+            }
+            for rules in &egress.virtual_services {
+                for host in hosts_without_service(scene, rules, HTTP_PORT) {
+                    let place = (host.clone(), HTTP_PORT);
+                    hosts
+                        .entry(place)
+                        .or_insert_with(|| host_of_rules(scene, rules, host, HTTP_PORT, Names::WithPort));
+                }
+            }
+        }
+        let hosts: Vec<HostKey> = hosts.into_values().collect();
+        self.routes.push(RouteKey {
+            name: HTTP_PROXY.to_owned(),
+            view: scene.view(reads_client(&hosts), Vec::new()),
+            hosts,
+            // Nothing says where other hosts are.
+            others: Others::NotFound { port },
+        });
+        self.listeners.insert(shape.name(), shape);
     }
 
     /// A listener for each port, or each address and port, of the services.
@@ -423,15 +477,9 @@ fn routes_of_port(scene: &Scene<'_>, egress: &Egress, port: u16) -> RouteKey {
     }
     for rules in &egress.virtual_services {
         for host in hosts_without_service(scene, rules, port) {
-            hosts.entry(host.clone()).or_insert_with(|| HostKey {
-                host: host.clone(),
-                port,
-                names: Names::Exact,
-                service: None,
-                rules: vec![rules.clone()],
-                destinations: destinations(scene, [rules]),
-                redirects_to_tls: false,
-            });
+            hosts
+                .entry(host.clone())
+                .or_insert_with(|| host_of_rules(scene, rules, host, port, Names::Exact));
         }
     }
     let hosts: Vec<HostKey> = hosts.into_values().collect();
@@ -457,6 +505,25 @@ fn routes_of_service(
         view: scene.view(reads_client(&hosts), Vec::new()),
         hosts,
         others: Others::Unknown(scene.scope.unknown.clone()),
+    }
+}
+
+/// A host that only rules know.
+fn host_of_rules(
+    scene: &Scene<'_>,
+    rules: &Shared<VirtualService>,
+    host: &str,
+    port: u16,
+    names: Names,
+) -> HostKey {
+    HostKey {
+        host: host.to_owned(),
+        port,
+        names,
+        service: None,
+        rules: vec![rules.clone()],
+        destinations: destinations(scene, [rules]),
+        redirects_to_tls: false,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::cluster::{BLACK_HOLE, PASSTHROUGH};
 use crate::memo::Shared;
 use crate::mesh::OUTBOUND_PORT;
 use crate::node::Facets;
+use crate::route::HTTP_PROXY;
 use crate::scope::Unknown;
 use crate::telemetry::for_listener;
 
@@ -100,7 +101,8 @@ impl OutboundKey {
             .map(|address| AdditionalAddress { address: Some(address), ..AdditionalAddress::default() })
             .collect();
         let http = shape.routes.as_ref().and_then(|routes| self.http_chain(routes));
-        let looks = http.is_some();
+        let has_http = http.is_some();
+        let looks = has_http && !self.is_http_proxy();
         listener.filter_chains.extend(http);
         for chain in &shape.chains {
             let built = chain.build(&self.facets, Reporter::Source);
@@ -124,7 +126,7 @@ impl OutboundKey {
             listener.listener_filters_timeout = Some(prost_types::Duration::default());
             listener.continue_on_listener_filters_timeout = true;
         }
-        resource(&listener, shape.routes.iter().filter(|_| looks))
+        resource(&listener, shape.routes.iter().filter(|_| has_http))
     }
 
     fn http_chain(&self, routes: &str) -> Option<FilterChain> {
@@ -138,7 +140,7 @@ impl OutboundKey {
             Routes::Named(routes.to_owned()),
         )?;
         Some(FilterChain {
-            filter_chain_match: Some(FilterChainMatch {
+            filter_chain_match: (!self.is_http_proxy()).then(|| FilterChainMatch {
                 transport_protocol: "raw_buffer".to_owned(),
                 application_protocols: plain_http(),
                 ..FilterChainMatch::default()
@@ -147,6 +149,11 @@ impl OutboundKey {
             metadata: origin_metadata(&shape.origin),
             ..FilterChain::default()
         })
+    }
+
+    /// Whether applications know that they speak HTTP to a proxy.
+    fn is_http_proxy(&self) -> bool {
+        self.shape.routes.as_deref() == Some(HTTP_PROXY)
     }
 }
 

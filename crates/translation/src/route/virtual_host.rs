@@ -15,6 +15,9 @@ use crate::mesh::CLUSTER_DOMAIN;
 use crate::service::{Registry, Resolution, Service};
 use crate::snapshot::VirtualService;
 
+/// HTTP's own port.
+const HTTP_PORT: u16 = 80;
+
 /// All that a virtual host is made from, besides the view of its proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct HostKey {
@@ -40,6 +43,8 @@ pub(crate) enum Names {
     Any,
     /// The host alone.
     Exact,
+    /// Every name with its port, which may be left out when it is HTTP's own.
+    WithPort,
 }
 
 impl HostKey {
@@ -94,10 +99,20 @@ impl HostKey {
         match self.names {
             Names::Any => vec!["*".to_owned()],
             Names::Exact => vec![self.host.clone()],
-            Names::InMesh => match &self.service {
-                Some(service) => service_domains(service, &view.namespace),
-                None => vec![self.host.clone()],
-            },
+            Names::InMesh => self.names_in_mesh(view),
+            Names::WithPort => {
+                let names = self.names_in_mesh(view);
+                let with_port = names.iter().map(|name| format!("{name}:{}", self.port)).collect::<Vec<_>>();
+                let without = names.into_iter().filter(|_| self.port == HTTP_PORT);
+                without.chain(with_port).collect()
+            }
+        }
+    }
+
+    fn names_in_mesh(&self, view: &View) -> Vec<String> {
+        match &self.service {
+            Some(service) => service_domains(service, &view.namespace),
+            None => vec![self.host.clone()],
         }
     }
 }

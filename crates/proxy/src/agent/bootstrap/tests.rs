@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use super::AgentSockets;
 use crate::agent::settings::{Arguments, Role, Settings};
 
 fn settings(more: &[(&str, &str)]) -> Settings {
@@ -27,7 +28,7 @@ fn stock_envoy_accepts_the_bootstrap() {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, more) in [("owner", &[][..]), ("tos", &[("LATEEN_UPSTREAM_TOS", "136")][..])] {
         let file = folder.path().join(format!("{name}.json"));
-        let bootstrap = super::envoy(&settings(more), &folder.path().join("XDS"));
+        let bootstrap = super::envoy(&settings(more), &AgentSockets::within(folder.path()));
         std::fs::write(&file, bootstrap.to_string()).expect("write the bootstrap");
         let envoy = testkit::tools::envoy().expect("Envoy");
         let output = Command::new(envoy)
@@ -41,7 +42,7 @@ fn stock_envoy_accepts_the_bootstrap() {
 
 #[test]
 fn the_node_is_named_as_istio_names_it() {
-    let bootstrap = super::envoy(&settings(&[]), std::path::Path::new("XDS"));
+    let bootstrap = super::envoy(&settings(&[]), &AgentSockets::within(std::path::Path::new("")));
     let node = &bootstrap["node"];
     assert_eq!(node["id"], "sidecar~10.44.0.3~reviews-v1-0.default~default.svc.cluster.local");
     assert_eq!(node["cluster"], "reviews.default");

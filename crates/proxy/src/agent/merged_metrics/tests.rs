@@ -1,6 +1,6 @@
-//! Renaming, without a proxy.
+//! Renaming and taking in, without a proxy.
 
-use super::{from_envoy, without_end_mark};
+use super::{from_envoy, presentable};
 
 #[test]
 fn envoys_scope_goes_and_empty_labels_become_unknown() {
@@ -16,6 +16,7 @@ fn envoys_scope_goes_and_empty_labels_become_unknown() {
 }
 
 #[test]
-fn an_end_mark_of_the_application_is_left_out() {
-    assert_eq!(without_end_mark("a 1\n# EOF"), "a 1\n");
+fn what_would_spoil_the_page_is_left_out() {
+    let page = "# HELP a b\na{x=\"y z\"} 1\n<html>\n\n{\"no.name\"} 2\n:c 3\nalone\n# EOF\n";
+    assert_eq!(presentable(page), "# HELP a b\na{x=\"y z\"} 1\n{\"no.name\"} 2\n:c 3\n");
 }

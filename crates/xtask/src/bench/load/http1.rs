@@ -18,9 +18,18 @@ struct Connection {
     due: Option<Instant>,
 }
 
+/// What came on a connection.
+enum Got {
+    /// A whole answer of this status.
+    Answer(u16),
+    /// Its end, after the answer.
+    Closed,
+}
+
 /// Runs the plan.
 pub(super) fn run(plan: &Plan) -> Result<Figures> {
-    let request = request(&plan.host);
+    let renews = plan.kind == Kind::NewConnections;
+    let request = request(&plan.host, renews);
     let poll = Poll::new()?;
     let mut connections = Vec::with_capacity(plan.connections);
     for token in 0..plan.connections {
@@ -28,7 +37,7 @@ pub(super) fn run(plan: &Plan) -> Result<Figures> {
         poll.add(&stream, token as u64)?;
         connections.push(Connection { stream, buffer: Vec::with_capacity(4096), due: None });
     }
-    let renewed = (plan.kind == Kind::NewConnections).then_some(plan.address);
+    let renewed = renews.then_some(plan.address);
     let mut run = Run { request, poll, connections, renewed, latencies: Vec::new(), failures: 0 };
     let start = Instant::now();
     match plan.rate {
@@ -115,13 +124,22 @@ impl Run {
         for token in ready {
             let index = usize::try_from(token).context("a token is an index")?;
             let connection = &mut self.connections[index];
-            let Some(status) = connection.read()? else { continue };
+            let status = match connection.read(self.renewed.is_some())? {
+                None => continue,
+                Some(Got::Closed) => {
+                    done.push(index);
+                    continue;
+                }
+                Some(Got::Answer(status)) => status,
+            };
             if status != 200 {
                 self.failures += 1;
             }
             if let Some(due) = connection.due.take() {
                 self.latencies.push(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX));
-                done.push(index);
+                if self.renewed.is_none() {
+                    done.push(index);
+                }
             }
         }
         Ok(done)
@@ -129,10 +147,13 @@ impl Run {
 }
 
 impl Connection {
-    /// The status of an answer that is whole now.
-    fn read(&mut self) -> Result<Option<u16>> {
+    /// An answer that is whole now, or the end that follows it where the
+    /// proxy is asked to close: who closes first keeps the port for a minute,
+    /// and a client would run out of ports.
+    fn read(&mut self, closes: bool) -> Result<Option<Got>> {
         let mut bytes = [0; 16 * 1024];
         match self.stream.read(&mut bytes) {
+            Ok(0) if closes && self.due.is_none() => return Ok(Some(Got::Closed)),
             Ok(0) => bail!("the proxy closed a connection"),
             Ok(length) => self.buffer.extend_from_slice(&bytes[..length]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
@@ -151,6 +172,6 @@ impl Connection {
             return Ok(None);
         }
         self.buffer.clear();
-        Ok(Some(status))
+        Ok(Some(Got::Answer(status)))
     }
 }

@@ -10,7 +10,7 @@ use super::{Plan, request};
 
 /// Says `open` when all are, and keeps them until standard input ends.
 pub(super) fn run(plan: &Plan) -> Result<()> {
-    let request = request(&plan.host);
+    let request = request(&plan.host, false);
     let mut kept = Vec::with_capacity(plan.connections);
     for number in 0..plan.connections {
         let mut stream = TcpStream::connect(plan.address)

@@ -108,12 +108,14 @@ pub(crate) fn resolve(target: &str) -> Result<SocketAddr> {
     addresses.next().with_context(|| format!("`{target}` has no address"))
 }
 
-/// A GET of some 300 bytes in eight headers, as a browser's or library's is.
-fn request(host: &str) -> Vec<u8> {
+/// A GET of some 300 bytes in eight headers, as a browser's or library's is;
+/// the last of its connection when `closes`.
+fn request(host: &str, closes: bool) -> Vec<u8> {
+    let connection = if closes { "connection: close\r\n" } else { "" };
     format!(
         "GET /items/42?view=full HTTP/1.1\r\nhost: {host}\r\nuser-agent: lateen-bench/1\r\naccept: application/json\r\n\
          accept-encoding: identity\r\naccept-language: en\r\nx-tenant: blue\r\nx-session: 0123456789abcdef0123456789abcdef\r\n\
-         cache-control: no-cache\r\n\r\n"
+         cache-control: no-cache\r\n{connection}\r\n"
     )
     .into_bytes()
 }
