@@ -136,13 +136,9 @@ const TRICKS: [(&str, Trick); 11] = [
     }),
     ("data before the head", |id, step| (step < 10).then(|| frame(DATA, END_STREAM, id, b"x"))),
     ("questions without end", |_, step| {
-        (step < 100_000).then(|| {
-            frame(
-                if step % 2 == 0 { PING } else { SETTINGS },
-                0,
-                0,
-                if step % 2 == 0 { &[0; 8] } else { &[] },
-            )
+        (step < 100_000).then(|| match step.is_multiple_of(2) {
+            true => frame(PING, 0, 0, &[0; 8]),
+            false => frame(SETTINGS, 0, 0, &[]),
         })
     }),
 ];
