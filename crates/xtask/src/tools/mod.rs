@@ -12,7 +12,7 @@ struct Tool {
     install: fn() -> Result<()>,
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 8] = [
     Tool { name: "nftables", install: || debian::install("nftables", "nft") },
     Tool { name: "curl", install: || debian::install("curl", "curl") },
     Tool { name: "iproute2", install: || debian::install("iproute2", "ip") },
