@@ -24,8 +24,9 @@ pub(crate) struct Options {
 pub(crate) fn run(name: &str, options: &Options) -> Result<()> {
     match name {
         "differential" => differential(options),
+        "kills" => kills(),
         fault if FAULTS.contains(&fault) => faults(fault, options),
-        other => bail!("no soak `{other}`: there are differential, {}", FAULTS.join(", ")),
+        other => bail!("no soak `{other}`: there are differential, kills, {}", FAULTS.join(", ")),
     }
 }
 
@@ -38,6 +39,22 @@ fn differential(options: &Options) -> Result<()> {
     };
     command.args(["--configurations", &options.configurations.to_string()]);
     command.args(["--requests", &options.requests.to_string()]);
+    check(command.current_dir(workspace()))
+}
+
+/// A thousand kills of an authority that keeps its state.
+fn kills() -> Result<()> {
+    let mut command = Command::new("cargo");
+    command.args([
+        "run",
+        "--package",
+        "control-plane",
+        "--locked",
+        "--example",
+        "authority_kills",
+        "--",
+        "1000",
+    ]);
     check(command.current_dir(workspace()))
 }
 
