@@ -9,10 +9,13 @@ use routing::connection_limit::ConnectionLimit;
 use routing::filter_chain::FilterChain;
 use telemetry::metrics::{Counter, Gauge, Metric, Registry, Series};
 
+/// A listener's name, and the hash of one of its chains.
+type ChainId = (Arc<str>, u64);
+
 /// How many connections each limited chain has, found when a worker meets the
 /// chain.
 #[derive(Debug, Default)]
-pub struct ConnectionLimits(Mutex<HashMap<(Arc<str>, u64), Weak<AtomicU64>>>);
+pub struct ConnectionLimits(Mutex<HashMap<ChainId, Weak<AtomicU64>>>);
 
 impl ConnectionLimits {
     fn of(&self, listener: &Arc<str>, chain: &FilterChain) -> Arc<AtomicU64> {
