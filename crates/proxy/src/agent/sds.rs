@@ -75,7 +75,8 @@ fn is_of(stream: &UnixStream, user: u32) -> bool {
 fn target(secrets: &Secrets) -> Option<ResourceSet> {
     let mut named = Named::new();
     for name in [OWN, ROOT] {
-        let message = message(name, &secrets.get(name)?);
+        let secret = secrets.get(name)?;
+        let message = message(name, &secret);
         named.insert(name.to_owned(), Arc::new(Resource::new(name, &message, Vec::new())));
     }
     let mut target = ResourceSet::default();
