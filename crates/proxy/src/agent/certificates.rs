@@ -22,6 +22,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::task::JoinHandle;
 
 use super::settings::Settings;
+use crate::memory;
 use crate::secrets::{CertifiedChain, Secret, Secrets, TrustBundle};
 
 pub use credential::CredentialError;
@@ -132,6 +133,7 @@ impl<A: Authority> Keeper<A> {
                     let wait = self.renewal.wait((self.now)(), new.until, (self.random)());
                     self.publish(&new);
                     held = Some(new);
+                    settle();
                     tracing::info!(
                         "the signing request is approved; the certificate will be renewed in {}s",
                         wait.as_secs()
@@ -191,6 +193,16 @@ impl<A: Authority> Keeper<A> {
             None => tracing::warn!("there is no certificate yet; again in {again:.1}s: {error}"),
         }
     }
+}
+
+/// Making a key, a handshake and reading certificates touch much of the
+/// program that is not needed again for hours.
+fn settle() {
+    match memory::drop_clean_pages() {
+        Ok(bytes) => tracing::debug!(bytes, "dropped the pages of the renewal"),
+        Err(error) => tracing::debug!("the pages of the renewal stay resident: {error}"),
+    }
+    memory::return_free();
 }
 
 impl Progress {
