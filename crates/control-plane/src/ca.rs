@@ -2,8 +2,8 @@
 //! it believes.
 //!
 //! A root of the mesh's own is made on first start and kept in one file
-//! ([`state`]).  An authority from elsewhere (Istio's `cacerts`) takes its place
-//! while it is there ([`plugged`]).  Whenever the roots change, the old ones
+//! (`state`).  An authority from elsewhere (Istio's `cacerts`) takes its place
+//! while it is there (`plugged`).  Whenever the roots change, the old ones
 //! stay in every bundle until the last certificate below them has expired.
 //!
 //! The key is wiped from memory when it is dropped, and is never logged,
