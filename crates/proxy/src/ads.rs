@@ -20,6 +20,7 @@ use xds::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryRe
 
 use crate::dial::dial;
 use crate::start::XdsAddress;
+use crate::telling::telling;
 
 /// What happens on the stream.
 #[derive(Debug)]
@@ -77,17 +78,6 @@ pub async fn keep_open(address: XdsAddress, tos: Option<u32>, events: UnboundedS
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// An error with what caused it.
-fn telling(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 async fn stream(

@@ -38,6 +38,7 @@ pub mod stream;
 pub mod subscriber;
 pub mod supervisor;
 pub mod tcp;
+mod telling;
 pub mod thread;
 pub mod tls;
 pub mod unserved;

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use super::settings::Settings;
 use crate::memory;
 use crate::secrets::{CertifiedChain, Secret, Secrets, TrustBundle};
+use crate::telling::telling;
 
 pub use credential::CredentialError;
 pub(super) use credential::Source;
@@ -227,17 +228,6 @@ impl Progress {
         }
         text
     }
-}
-
-/// An error with what caused it.
-fn telling(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]
